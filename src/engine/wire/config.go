@@ -26,7 +26,7 @@ const (
 	configDNS      = 6 // address 4 or 16, repeated
 )
 
-// Append appends the configuration, at most 117 bytes. Addresses of the wrong family and an MTU below MinMTU are left out.
+// Append appends the configuration, at most 126 bytes. Addresses of the wrong family and an MTU below MinMTU are left out.
 func (c SessionConfig) Append(dst []byte) []byte {
 	dst = appendPrefix(dst, configAddress4, c.Address4, true)
 	dst = appendPrefix(dst, configAddress6, c.Address6, false)

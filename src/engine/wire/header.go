@@ -62,7 +62,7 @@ func ParseHeader(b []byte) (Header, bool) {
 // (RFC 9000 appendix A.3), where largest is the greatest number authenticated so far on that path, or 0.
 func ExpandNumber(low uint32, largest uint64) uint64 {
 	const window, half = uint64(1) << NumberBits, uint64(1) << (NumberBits - 1)
-	largest = min(largest, MaxNumber)
+	largest = min(largest, MaxNumber-1)
 	expected := largest + 1
 	candidate := expected&^(window-1) | uint64(low)&(window-1)
 	switch {
