@@ -9,7 +9,7 @@ func (l *Link[T]) Next() mono.Time {
 		if !l.dead(top.sent, top.deliver) {
 			return top.deliver
 		}
-		l.lose1(l.flight.pop())
+		l.drop(l.flight.pop())
 	}
 	return mono.Never
 }
@@ -47,7 +47,7 @@ func (l *Link[T]) Cut(now mono.Time) {
 	l.drain(now)
 	l.cut = true
 	for len(l.flight) > 0 {
-		l.lose1(l.flight.pop())
+		l.drop(l.flight.pop())
 	}
 	l.queue, l.stats.QueuedBytes, l.last = ring{buf: l.queue.buf}, 0, now
 }
@@ -96,8 +96,8 @@ func (l *Link[T]) reschedule(now mono.Time, old schedule) {
 	}
 }
 
-// lose1 counts a packet that was lost under way.
-func (l *Link[T]) lose1(i item[T]) {
+// drop counts a packet that was lost under way.
+func (l *Link[T]) drop(i item[T]) {
 	l.stats.Outage++
 	if l.Dropped != nil {
 		l.Dropped(i.payload)
