@@ -79,7 +79,7 @@ func TestRateStepsApplyToWhatIsQueued(t *testing.T) {
 		switch i {
 		case 9:
 			live.Set(10*ms+ms/2, Params{Rate: 6e6, QueueBytes: 1 << 20})
-		case 15:
+		case 14:
 			live.Set(20*ms+ms/2, Params{Rate: 24e6, QueueBytes: 1 << 20})
 		}
 	}
