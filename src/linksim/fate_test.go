@@ -235,3 +235,27 @@ func TestNothingGetsLostInTheBooks(t *testing.T) {
 		}
 	}
 }
+
+// TestSetKeepsTheOrder changes the rate of a jittery link with a queue: what was serialised already must not be
+// overtaken if order is kept, and in both kinds deliveries come in the order of time.
+func TestSetKeepsTheOrder(t *testing.T) {
+	for _, reorder := range []bool{false, true} {
+		p := Params{Rate: 12e6, QueueBytes: 1 << 20, Delay: 30 * time.Millisecond, Jitter: 20 * time.Millisecond, Reorder: reorder}
+		l := New[int](p, seeded(1))
+		for i := range 200 {
+			l.Send(0, 1500, i)
+		}
+		for i := range 20 {
+			p.Rate = 3e6 + 40e6*int64(i%2)
+			l.Set(mono.Time(5*i+5)*ms/2, p)
+		}
+		last, number := mono.Time(0), -1
+		for at := l.Next(); at != mono.Never; at = l.Next() {
+			v, ok := l.Receive(at)
+			if !ok || at < last || !reorder && v != number+1 {
+				t.Fatalf("reorder %v: packet %d after %d at %d after %d", reorder, v, number, at, last)
+			}
+			last, number = at, v
+		}
+	}
+}
