@@ -10,8 +10,21 @@ import (
 // make collide, and the same on every machine.
 type hasher struct{ k0, k1 uint64 }
 
-func newHasher(seed [16]byte) hasher {
-	return hasher{binary.LittleEndian.Uint64(seed[:8]), binary.LittleEndian.Uint64(seed[8:])}
+// newHasher spreads a seed over both halves of the key.
+func newHasher(seed uint64) hasher {
+	h := hasher{k0: seed, k1: ^seed}
+	h.k0, h.k1 = h.words(0), h.words(1)
+	return h
+}
+
+// words hashes whole words.
+func (h hasher) words(message ...uint64) uint64 {
+	s := h.begin()
+	for _, m := range message {
+		s.word(m)
+	}
+	s.word(uint64(len(message)*8) << 56)
+	return s.sum()
 }
 
 // sip is the running state of one hash.

@@ -81,8 +81,8 @@ type Params struct {
 	MaxFlows int
 	// Profile bounds CoDel's target.
 	Profile Profile
-	// Seed keys the flow hash, so that nobody outside can aim at somebody's queue.
-	Seed [16]byte
+	// Seed keys the flow hash: secret, so that nobody outside can aim at somebody's queue.
+	Seed uint64
 	// HostIsDestination says that LAN hosts are told apart by destination address: true at the remote portal.
 	HostIsDestination bool
 }

@@ -6,6 +6,7 @@ import (
 
 	"mpproxy/src/engine/mono"
 	"mpproxy/src/engine/packet"
+	"mpproxy/src/stats"
 )
 
 // Counts are a Queue's counters since it was made. Each packet that came leaves by Pop, by one of the drops, or by Close.
@@ -86,6 +87,14 @@ func (q *Queue) Flows() int { return len(q.flows) }
 
 // Counts returns the counters.
 func (q *Queue) Counts() Counts { return q.counts }
+
+// Drops returns the packets dropped since the Queue was made, by reason; those of Close have none.
+func (q *Queue) Drops() (d stats.Drops) {
+	d[stats.NotIP] = q.counts.DroppedNotIP
+	d[stats.CoDel] = q.counts.DroppedDelay
+	d[stats.QueueFull] = q.counts.DroppedFull + q.counts.DroppedTable
+	return d
+}
 
 // Lookup returns the flow with the given key, nil if it is not known.
 func (q *Queue) Lookup(key uint64) *Flow { return q.flows[key] }

@@ -5,7 +5,7 @@ package lane
 const restLanes = 16
 
 // Allocator gives lanes to flows on the sending side. A lane's sequence goes on counting from one flow to the next,
-// so no generation is needed on the wire. The zero value has all lanes free at sequence 0.
+// so no generation is needed on the wire. The zero value is ready.
 type Allocator struct {
 	// free is a ring of the returned lanes, the one returned first at head.
 	free       [MaxLanes]uint16
@@ -15,6 +15,9 @@ type Allocator struct {
 	fresh      int // lanes never used begin here
 	inUse      int
 }
+
+// NewAllocator returns an Allocator with all lanes free at sequence 0.
+func NewAllocator() *Allocator { return new(Allocator) }
 
 // Acquire returns the lane that has been free for longest and the sequence to begin with, or false if all lanes are in use. New
 // lanes are begun only while fewer than 16 returned ones rest.

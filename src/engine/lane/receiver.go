@@ -5,6 +5,7 @@ import (
 
 	"mpproxy/src/engine/mono"
 	"mpproxy/src/engine/packet"
+	"mpproxy/src/stats"
 )
 
 // Receiver puts the packets of all lanes of one direction in order. Make it with NewReceiver.
@@ -34,6 +35,14 @@ func NewReceiver(p Params) *Receiver {
 
 // Stats returns the state and counters.
 func (r *Receiver) Stats() Stats { return r.stats }
+
+// Drops returns the packets dropped since the Receiver was made, by reason.
+func (r *Receiver) Drops() (d stats.Drops) {
+	d[stats.LaneDuplicate] = r.stats.Duplicates
+	d[stats.LaneWindow] = r.stats.TooOld
+	d[stats.MalformedFrame] = r.stats.Malformed
+	return d
+}
 
 // lane returns the lane with the given id, made at first use.
 func (r *Receiver) lane(id uint16) *lane {
@@ -184,15 +193,20 @@ func (r *Receiver) OnTimeout(now mono.Time, out []*packet.Buf) []*packet.Buf {
 	return out
 }
 
-// Close releases everything held. The Receiver must not be used afterwards.
-func (r *Receiver) Close() {
-	for l := r.holding; l != nil; l = l.next {
-		for s := l.expected; s < l.end; s++ {
-			if at := l.slot(s); at.b != nil {
-				at.b.Release()
-				at.b = nil
+// Flush appends everything held to out, lane by lane and in order, and returns out: at the end of a session, when
+// nothing more will come.
+func (r *Receiver) Flush(out []*packet.Buf) []*packet.Buf {
+	for l := r.holding; l != nil; l = r.holding {
+		for l.expected < l.end {
+			at := l.slot(l.expected)
+			if at.b != nil {
+				out = r.unhold(at.since, l, at, false, out)
+				continue
 			}
+			*at = slot{}
+			l.expected++
 		}
+		r.stop(l)
 	}
-	r.holding, r.stats.HeldPackets, r.stats.HeldBytes, r.cost = nil, 0, 0, 0
+	return out
 }
