@@ -1,0 +1,129 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+
+	"mpproxy/src/linksim"
+)
+
+// Addresses in the lab.
+const (
+	ClientAddress = "10.1.0.2"
+	RouterAddress = "10.1.0.1" // on the LAN
+	RemoteAddress = "203.0.113.2"
+	ServerAddress = "198.51.100.2"
+)
+
+// Options says what to build.
+type Options struct {
+	Links   []linksim.Params // one per link, the same in both directions
+	Program string           // path of mpproxy; only needed for StartPortals
+	Seed    uint64           // of the links' random losses and jitter
+	Collide bool             // give all of the router's links the same private address
+}
+
+// Lab is a running lab. Close it.
+type Lab struct {
+	Links   []*Link
+	options Options
+	dir     string // configuration, secrets, sockets, logs
+	closers []func() error
+	server  *process
+	bulks   registry
+	Router  *Daemon // set by StartPortals
+	Remote  *Daemon // set by StartPortals
+}
+
+// Namespace returns the full name of one of the lab's namespaces: client, router, nat1…, net, remote, server.
+func (l *Lab) Namespace(role string) string {
+	return namePrefix + strconv.Itoa(os.Getpid()) + "-" + role
+}
+
+// New builds the namespaces and links and starts the server. Only one lab per process at a time.
+func New(options Options) (*Lab, error) {
+	if len(options.Links) == 0 {
+		return nil, errors.New("build lab: no links")
+	}
+	l := &Lab{options: options}
+	if err := l.build(); err != nil {
+		return nil, errors.Join(fmt.Errorf("build lab: %w", err), l.Close())
+	}
+	return l, nil
+}
+
+// Close stops everything and removes every trace. It may be called twice.
+func (l *Lab) Close() error {
+	var errs []error
+	for i := len(l.closers) - 1; i >= 0; i-- {
+		errs = append(errs, l.closers[i]())
+	}
+	l.closers = nil
+	return errors.Join(errs...)
+}
+
+func (l *Lab) onClose(f func() error) { l.closers = append(l.closers, f) }
+
+func (l *Lab) build() error {
+	var err error
+	if l.dir, err = os.MkdirTemp("", "mpplab"); err != nil {
+		return fmt.Errorf("make directory: %w", err)
+	}
+	l.onClose(func() error { return os.RemoveAll(l.dir) })
+	for _, role := range l.roles() {
+		name := l.Namespace(role)
+		if _, err := run("", "ip", "netns", "add", name); err != nil {
+			return err
+		}
+		l.onClose(func() error { return removeNamespace(name) })
+	}
+	rng := rand.New(rand.NewPCG(l.options.Seed, 0x6c6162))
+	for i, p := range l.options.Links {
+		name, device := fmt.Sprintf("link%d", i+1), fmt.Sprintf("wan%d", i+1)
+		link, err := newLink(name, device, l.Namespace(fmt.Sprintf("nat%d", i+1)), l.Namespace("net"), [2]linksim.Params{p, p}, rng)
+		if err != nil {
+			return err
+		}
+		l.onClose(func() error { link.close(); return nil })
+		l.Links = append(l.Links, link)
+	}
+	if err := l.connect(); err != nil {
+		return err
+	}
+	return l.startServer()
+}
+
+func (l *Lab) roles() []string {
+	roles := []string{"client", "router", "net", "remote", "server"}
+	for i := range l.options.Links {
+		roles = append(roles, fmt.Sprintf("nat%d", i+1))
+	}
+	return roles
+}
+
+// connect lays the cables and gives addresses, routes and NAT.
+func (l *Lab) connect() error {
+	var cables strings.Builder
+	cable := func(a, deviceA, b, deviceB string) {
+		fmt.Fprintf(&cables, "link add %s netns %s type veth peer name %s netns %s\n", deviceA, l.Namespace(a), deviceB, l.Namespace(b))
+	}
+	cable("client", "eth0", "router", "lan0")
+	cable("remote", "eth0", "net", "remote")
+	cable("server", "eth0", "net", "server")
+	for i, link := range l.Links {
+		cable("router", link.Device, fmt.Sprintf("nat%d", i+1), "lan0")
+	}
+	if _, err := run(cables.String(), "ip", "-batch", "-"); err != nil {
+		return err
+	}
+	for role, plan := range l.plans() {
+		if err := plan.apply(l.Namespace(role)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

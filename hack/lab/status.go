@@ -1,0 +1,42 @@
+package lab
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// waitUp waits until the router says that its session is up.
+func (l *Lab) waitUp() error {
+	deadline := time.Now().Add(startLimit)
+	var last string
+	for time.Now().Before(deadline) {
+		for _, d := range []*Daemon{l.Router, l.Remote} {
+			if !d.process.running() {
+				return fmt.Errorf("start portals: the %s ended: %w\n%s", d.Role, d.process.err, d.Log())
+			}
+		}
+		text, err := l.Router.Status()
+		if err == nil && sessionUp(text) {
+			return nil
+		}
+		last = text
+		if err != nil {
+			last = err.Error()
+		}
+		time.Sleep(pollEvery)
+	}
+	return fmt.Errorf("start portals: %w\nlast status: %s\nrouter's log:\n%s\nremote's log:\n%s",
+		errors.New("no session in time"), last, l.Router.Log(), l.Remote.Log())
+}
+
+// sessionUp reports whether a status shows a session that is up.
+func sessionUp(text string) bool {
+	var status struct {
+		Session struct {
+			State string `json:"state"`
+		} `json:"session"`
+	}
+	return json.Unmarshal([]byte(text), &status) == nil && status.Session.State == "up"
+}

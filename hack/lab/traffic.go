@@ -1,0 +1,223 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"mpproxy/src/engine/mono"
+)
+
+// DefaultCongestion is the congestion control of the inner TCP connections; the kernel's own default differs.
+const DefaultCongestion = "cubic"
+
+// serverStart is how long the server may take to listen.
+const serverStart = 5 * time.Second
+
+// registry routes the traffic programs' lines to the transfers they belong to.
+type registry struct {
+	mu    sync.Mutex
+	last  uint64
+	bulks map[uint64]*Bulk
+	calls map[uint64]*Call
+}
+
+// sample is how many bytes a receiver got in the interval that ended at a time.
+type sample struct {
+	at    mono.Time
+	bytes uint64
+}
+
+// Bulk is one TCP connection carrying as much as it can.
+type Bulk struct {
+	Direction Direction
+	Started   mono.Time
+
+	process *process
+	mu      sync.Mutex
+	samples []sample
+}
+
+func (l *Lab) startServer() error {
+	ready := make(chan struct{})
+	var once sync.Once
+	line := func(text string) {
+		if text == "ready" {
+			once.Do(func() { close(ready) })
+			return
+		}
+		l.bulks.take(text, Down)
+	}
+	p, err := startProgram(l.Namespace("server"), line, "serve", DefaultCongestion)
+	if err != nil {
+		return err
+	}
+	l.server = p
+	l.onClose(p.stop)
+	select {
+	case <-ready:
+		return nil
+	case <-p.ended:
+		return fmt.Errorf("start server: %w: %s", p.err, &p.errors)
+	case <-time.After(serverStart):
+		return errors.New("start server: not ready in time")
+	}
+}
+
+// StartBulk starts a TCP transfer of the given length between client and server, Down or Up.
+func (l *Lab) StartBulk(d Direction, length time.Duration) (*Bulk, error) {
+	b := &Bulk{Direction: d, Started: Now()}
+	number := l.bulks.addBulk(b)
+	letter := "D"
+	if d == Up {
+		letter = "U"
+	}
+	line := func(text string) { l.bulks.take(text, Up) }
+	p, err := startProgram(l.Namespace("client"), line,
+		"bulk", strconv.FormatUint(number, 10), letter, fmt.Sprint(length.Seconds()), DefaultCongestion)
+	if err != nil {
+		return nil, err
+	}
+	b.process = p
+	return b, nil
+}
+
+// Wait waits for the transfer's end and returns its error; running out of time is none.
+func (b *Bulk) Wait() error {
+	<-b.process.ended
+	if b.process.err != nil {
+		return fmt.Errorf("transfer %s: %w: %s", b.Direction, b.process.err, strings.TrimSpace(b.process.errors.String()))
+	}
+	return nil
+}
+
+// Rate returns what arrived in [from, to) in bit/s of TCP payload, over the whole sample intervals inside.
+func (b *Bulk) Rate(from, to mono.Time) float64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var bytes uint64
+	var first, last mono.Time
+	for _, s := range b.samples {
+		switch {
+		case s.at.Before(from) || s.at.After(to):
+		case first.IsZero():
+			first = s.at
+		default:
+			bytes += s.bytes
+			last = s.at
+		}
+	}
+	if last <= first {
+		return 0
+	}
+	return float64(bytes) * 8 / last.Sub(first).Seconds()
+}
+
+// Reached returns how long after from the transfer first carried rate bit/s or more for half a second; false if never.
+func (b *Bulk) Reached(from mono.Time, rate float64) (time.Duration, bool) {
+	const window = 5 // samples
+	b.mu.Lock()
+	samples := b.samples
+	b.mu.Unlock()
+	var bytes uint64
+	inside := 0
+	for i, s := range samples {
+		if !s.at.After(from) {
+			continue
+		}
+		bytes += s.bytes
+		if inside++; inside > window {
+			bytes -= samples[i-window].bytes
+		}
+		if inside >= window && float64(bytes)*8/(window*sampleEvery.Seconds()) >= rate {
+			return s.at.Sub(from) - window*sampleEvery, true
+		}
+	}
+	return 0, false
+}
+
+func (r *registry) addBulk(b *Bulk) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.bulks == nil {
+		r.bulks = map[uint64]*Bulk{}
+	}
+	r.last++
+	r.bulks[r.last] = b
+	return r.last
+}
+
+func (r *registry) addCall(c *Call) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.calls == nil {
+		r.calls = map[uint64]*Call{}
+	}
+	r.last++
+	r.calls[r.last] = c
+	return r.last
+}
+
+// take reads a line that a traffic program printed; speaks is the direction in which that program sends.
+func (r *registry) take(text string, speaks Direction) {
+	words := strings.Fields(text)
+	if len(words) < 4 {
+		return
+	}
+	var n [4]uint64
+	for i, word := range words[1:] {
+		n[i], _ = strconv.ParseUint(word, 10, 64)
+	}
+	r.mu.Lock()
+	bulk, call := r.bulks[n[0]], r.calls[n[0]]
+	r.mu.Unlock()
+	switch {
+	case words[0] == "b" && bulk != nil:
+		bulk.mu.Lock()
+		bulk.samples = append(bulk.samples, sample{mono.Time(n[1]), n[2]})
+		bulk.mu.Unlock()
+	case words[0] == "s" && call != nil:
+		call.take(speaks, uint32(n[1]), mono.Time(n[2]), 0)
+	case words[0] == "r" && call != nil:
+		call.take(1-speaks, uint32(n[1]), mono.Time(n[2]), mono.Time(n[3]))
+	}
+}
+
+// Retransmits returns how many TCP segments a namespace (by role) has sent again since it was made.
+func (l *Lab) Retransmits(role string) (uint64, error) {
+	var text []byte
+	err := inside(l.Namespace(role), func() error {
+		var err error
+		text, err = os.ReadFile("/proc/thread-self/net/snmp")
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("read tcp counters: %w", err)
+	}
+	return retransmits(string(text))
+}
+
+// retransmits finds RetransSegs in /proc/net/snmp: a line of names, then one of values.
+func retransmits(text string) (uint64, error) {
+	var names []string
+	for line := range strings.Lines(text) {
+		words := strings.Fields(line)
+		if len(words) == 0 || words[0] != "Tcp:" {
+			continue
+		}
+		if names == nil {
+			names = words
+			continue
+		}
+		for i, name := range names {
+			if name == "RetransSegs" && i < len(words) {
+				return strconv.ParseUint(words[i], 10, 64)
+			}
+		}
+	}
+	return 0, errors.New("read tcp counters: no RetransSegs")
+}
