@@ -1,0 +1,14 @@
+// Package traffic has models of the traffic inside a tunnel: a bulk TCP connection that behaves as Linux does, and a
+// UDP stream of even pace such as a call. They speak real IP packets with real headers and checksums, so that whatever
+// carries them can look into them, and they do not know what that is.
+//
+// Every end has the same four methods: OnPacket takes a packet that arrived; Poll fills in the next packet to send and
+// returns its length, 0 when there is none for now; NextTimeout and OnTimeout are its timer. After each OnPacket and
+// OnTimeout the caller polls until 0. Time is an argument; both ends of a model share one clock. There is no
+// randomness at all.
+//
+// What TCP follows of Linux 6.x: RACK with its reordering window and DSACK, proportional rate reduction, tail loss
+// probes, F-RTO and undo, the timeout's estimator, CUBIC with HyStart, quick and delayed acknowledgements, classic ECN.
+// What it leaves out, because it does not bind in bulk transfers: autotuning of the receive window (it is wide from
+// the start), compression of SACKs, GRO and GSO, path MTU changes, FIN, restart after idle.
+package traffic
