@@ -1,0 +1,156 @@
+package lab
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"net"
+	"testing"
+	"time"
+
+	"mpproxy/src/engine/mono"
+)
+
+// ethernetBytes is what the kernel's shaper counts above the IP packet, and linksim does not.
+const ethernetBytes = 14
+
+// TestCalibrateAgainstKernelShaper compares a linksim link in real time with the kernel's token bucket (TBF) of the
+// same rate and queue: the same TCP rate, the same delay for a call behind the full queue, the same way into loss.
+func TestCalibrateAgainstKernelShaper(t *testing.T) {
+	const rate, queue = 20_000_000, 100 * time.Millisecond
+	type result struct {
+		rate       float64
+		call       CallStats
+		retransmit uint64
+	}
+	measure := func(links string, shape bool) result {
+		l := newLab(t, links)
+		defer l.Close()
+		if shape {
+			bits := rate / 1500 * (1500 + ethernetBytes)
+			limit := bits / 8 * int(queue/time.Millisecond) / 1000
+			if _, err := run("", "tc", "-n", l.Namespace("nat1"), "qdisc", "add", "dev", "lan0", "root", "tbf",
+				"rate", fmt.Sprint(bits), "burst", "1600", "limit", fmt.Sprint(limit)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		load, err := l.StartBulk(Down, 7*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		call, err := l.StartCall(7 * time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := load.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		if err := call.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		from, to := load.Started.Add(2*time.Second), load.Started.Add(7*time.Second)
+		again, err := l.Retransmits("server")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return result{load.Rate(from, to), call.Stats(Down, from, to.Add(-200*time.Millisecond)), again}
+	}
+	ours := measure("20M/10ms/q100ms", false)
+	kernel := measure("10G/10ms", true)
+	t.Logf("linksim: %.2f Mbit/s, %v, max %v, %d sent again", ours.rate/1e6, ours.call, ours.call.Max, ours.retransmit)
+	t.Logf("kernel:  %.2f Mbit/s, %v, max %v, %d sent again", kernel.rate/1e6, kernel.call, kernel.call.Max, kernel.retransmit)
+	if r := ours.rate / kernel.rate; r < 0.98 || r > 1.02 {
+		t.Errorf("rate is %.3f of the kernel's", r)
+	}
+	if d := ours.call.Max - kernel.call.Max; d.Abs() > 8*time.Millisecond {
+		t.Errorf("the full queue is %v longer than the kernel's", d)
+	}
+	if d := ours.call.P50 - kernel.call.P50; d.Abs() > 15*time.Millisecond {
+		t.Errorf("the median delay under load is %v longer than the kernel's", d)
+	}
+}
+
+// stream sends n packets in steps of a millisecond from client to server and returns each one's delay; 0 = lost.
+func stream(t *testing.T, l *Lab, n int) []time.Duration {
+	t.Helper()
+	const port = 5003
+	var receiver *net.UDPConn
+	var sender net.Conn
+	err := inside(l.Namespace("server"), func() (err error) {
+		receiver, err = net.ListenUDP("udp4", &net.UDPAddr{Port: port})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer receiver.Close()
+	if err := receiver.SetReadBuffer(4 << 20); err != nil {
+		t.Fatal(err)
+	}
+	err = inside(l.Namespace("client"), func() (err error) {
+		sender, err = net.Dial("udp4", net.JoinHostPort(ServerAddress, fmt.Sprint(port)))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sender.Close()
+	go func() {
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		packet := make([]byte, 100)
+		for i := range n {
+			binary.BigEndian.PutUint64(packet, uint64(i))
+			binary.BigEndian.PutUint64(packet[8:], uint64(Now()))
+			if _, err := sender.Write(packet); err != nil {
+				return
+			}
+			<-tick.C
+		}
+	}()
+	delays := make([]time.Duration, n)
+	packet := make([]byte, frameBytes)
+	for {
+		if err := receiver.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := receiver.Read(packet); err != nil {
+			return delays
+		}
+		delays[binary.BigEndian.Uint64(packet)] = Now().Sub(mono.Time(binary.BigEndian.Uint64(packet[8:])))
+	}
+}
+
+// TestCalibrateLossAndJitter holds what really arrives to what the link was asked for and to its own counters.
+func TestCalibrateLossAndJitter(t *testing.T) {
+	const n, loss = 5000, 0.02
+	l := newLab(t, "100M/40ms/2%/j5ms/reorder")
+	delays := stream(t, l, n)
+	var arrived []float64
+	for _, d := range delays {
+		if d > 0 {
+			arrived = append(arrived, d.Seconds()*1e3)
+		}
+	}
+	var mean, variance float64
+	for _, d := range arrived {
+		mean += d / float64(len(arrived))
+	}
+	for _, d := range arrived {
+		variance += (d - mean) * (d - mean) / float64(len(arrived))
+	}
+	lost := n - len(arrived)
+	t.Logf("%d of %d lost, delay %.2f ms, deviation %.2f ms, late by at most %v", lost, n, mean, math.Sqrt(variance), l.Links[0].Lateness())
+	if sigma := math.Sqrt(n * loss * (1 - loss)); math.Abs(float64(lost)-n*loss) > 4*sigma {
+		t.Errorf("%d lost, want %.0f +- %.0f", lost, n*loss, 4*sigma)
+	}
+	if s := l.Links[0].Stats(Up); uint64(lost) != s.Random {
+		t.Errorf("%d lost, the link counted %d", lost, s.Random)
+	}
+	if mean < 19.8 || mean > 21 {
+		t.Errorf("mean delay %.2f ms, want 20", mean)
+	}
+	if d := math.Sqrt(variance); d < 4.7 || d > 5.4 {
+		t.Errorf("deviation %.2f ms, want 5", d)
+	}
+}
