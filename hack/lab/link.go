@@ -138,3 +138,26 @@ func (l *Link) Refused() uint64 {
 	}
 	return n
 }
+
+// gateway returns the router's next hop on the link.
+func (l *Lab) gateway(link *Link) string {
+	for i, other := range l.Links {
+		if other == link && !l.options.Collide {
+			return fmt.Sprintf("192.168.%d.1", i+1)
+		}
+	}
+	return "192.168.1.1"
+}
+
+// Prefer makes a link the router's default route without a tunnel, until undo is called.
+func (l *Lab) Prefer(link *Link) (undo func() error, err error) {
+	route := []string{"default", "via", l.gateway(link), "dev", link.Device, "metric", "1"}
+	change := func(verb string) error {
+		_, err := run("", "ip", append([]string{"-n", l.Namespace("router"), "route", verb}, route...)...)
+		return err
+	}
+	if err := change("add"); err != nil {
+		return nil, fmt.Errorf("prefer %s: %w", link.Name, err)
+	}
+	return func() error { return change("del") }, nil
+}
