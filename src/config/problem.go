@@ -1,7 +1,9 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -79,6 +81,19 @@ func (p *problems) fail(at Place, format string, args ...any) {
 
 func (p *problems) warn(at Place, format string, args ...any) {
 	p.warnings = append(p.warnings, Warning{Place: at, Text: fmt.Sprintf(format, args...)})
+}
+
+// sort brings what was found into the order of the files' lines; the files keep their order, the main file is first.
+func (p *problems) sort(files []*sourceFile) {
+	rank := map[string]int{}
+	for i, file := range files {
+		rank[file.path] = i
+	}
+	order := func(a, b Place) int {
+		return cmp.Or(cmp.Compare(rank[a.File], rank[b.File]), cmp.Compare(a.Line, b.Line))
+	}
+	slices.SortStableFunc(p.errors, func(a, b *Error) int { return order(a.Place, b.Place) })
+	slices.SortStableFunc(p.warnings, func(a, b Warning) int { return order(a.Place, b.Place) })
 }
 
 // err returns the errors, or nil without a typed nil inside.
