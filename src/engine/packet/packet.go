@@ -74,6 +74,15 @@ func (b *Buf) Slice(from, to int) {
 	b.start, b.end = b.start+int32(from), b.start+int32(to)
 }
 
+// Append adds p behind the packet; false if there is no room. Nobody else may hold a reference.
+func (b *Buf) Append(p []byte) bool {
+	if int(b.end)+len(p) > len(b.data) {
+		return false
+	}
+	b.end += int32(copy(b.data[b.end:], p))
+	return true
+}
+
 // Retain adds a reference and returns b.
 func (b *Buf) Retain() *Buf {
 	if b.refs.Add(1) < 2 {

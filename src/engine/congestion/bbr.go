@@ -1,0 +1,333 @@
+package congestion
+
+import (
+	"time"
+
+	"mpproxy/src/engine/mono"
+)
+
+type state uint8
+
+const (
+	startup state = iota // find the capacity, doubling
+	drain                // let go the queue that start-up made
+	cruise               // send at the estimate, a small queue standing
+	probeUp              // send a little more: is there more?
+	down                 // let go the queue that the probe made
+	floor                // hardly anything on the way: refresh the delay floor
+)
+
+func (s state) String() string {
+	return [...]string{"startup", "drain", "cruise", "probe", "down", "floor"}[s]
+}
+
+// BBR is the default controller; see the package documentation. Make it with NewBBR.
+type BBR struct {
+	state   state
+	entered mono.Time
+	rounds  int // since the state was entered
+
+	bandwidth maxFilter
+	roundRate int64 // largest rate of this round
+	gain      int64 // pacing gain in percent
+
+	rtt, minRTT time.Duration
+	queue       time.Duration // predicted now
+	target      time.Duration
+
+	full       int64 // bandwidth at the last growth
+	fullRounds int
+	longQueue  int // rounds with a queue in start-up
+	saturated  int // rounds in which delivery lagged behind sending with a queue standing
+
+	nextProbe  mono.Time
+	probeBase  int64
+	probeLoss  int64
+	probeAcked int64
+	backoff    time.Duration
+	jitter     uint32
+
+	roundAcked, roundLost int64
+	lossShare             int64 // usual loss in 1/1024
+
+	floorAt   mono.Time // when the queue was last seen (nearly) empty
+	idleGain  bool
+	handshake time.Duration
+}
+
+// NewBBR returns a controller that paces its first window over the given round trip (that of the handshake; 0 if unknown).
+// seed sets the phases of probes apart between paths.
+func NewBBR(now mono.Time, rtt time.Duration, seed uint32) *BBR {
+	if rtt <= 0 {
+		rtt = 100 * time.Millisecond
+	}
+	return &BBR{
+		state: startup, entered: now, gain: startupGain, handshake: rtt, rtt: rtt, minRTT: rtt,
+		jitter: seed*2654435761 + 1, floorAt: now, target: queueTargetMin,
+	}
+}
+
+var _ Controller = (*BBR)(nil)
+
+// Resume starts from a bandwidth known from before (bytes per second; 0 changes nothing): start-up goes on from there.
+func (b *BBR) Resume(bandwidth int64) {
+	if bandwidth > 0 {
+		// Start-up sends at 2.77 times the estimate.
+		b.bandwidth.set(bandwidth * 100 / startupGain)
+	}
+}
+
+// State names the phase.
+func (b *BBR) State() string { return b.state.String() }
+
+// Bandwidth is the capacity estimate.
+func (b *BBR) Bandwidth() int64 { return b.bandwidth.get() }
+
+// PacingRate is the estimate times the phase's gain.
+func (b *BBR) PacingRate() int64 {
+	bw := b.bandwidth.get()
+	if bw == 0 {
+		return perSecond(InitialWindow, b.handshake)
+	}
+	rate := bw * b.gain / 100
+	if b.idleGain {
+		rate = rate * 3 / 4
+	}
+	return max(rate, perSecond(MTU, time.Second/4))
+}
+
+// Window is two bandwidth-delay products and what acknowledgements lag behind.
+func (b *BBR) Window() int64 {
+	bw := b.bandwidth.get()
+	if bw == 0 {
+		return InitialWindow
+	}
+	least := int64(MinWindow)
+	if bw < SlowRate {
+		least = MinWindowSlow
+	}
+	if b.state == floor {
+		return max(b.bdp()/2, least)
+	}
+	w := b.bdp()*windowGain/100 + bytesIn(bw, ackLag(b.rtt))
+	if b.state == startup {
+		w = max(w*startupGain/200, InitialWindow)
+	}
+	return max(w, least)
+}
+
+// OnIdle keeps the rate; the first round trip after the pause is sent a little slower.
+func (b *BBR) OnIdle(now mono.Time, idle time.Duration) {
+	b.floorAt = now
+	if idle > b.rtt+200*time.Millisecond {
+		b.idleGain = true
+	}
+}
+
+// OnSilence halves the estimate's say: a path that comes back may be another one.
+func (b *BBR) OnSilence(now mono.Time) {
+	if b.state == probeUp || b.state == floor {
+		b.enter(now, cruise)
+	}
+}
+
+// OnAck moves the model.
+func (b *BBR) OnAck(s Sample) {
+	b.rtt, b.minRTT, b.queue = s.RTT, s.MinRTT, s.Queue
+	b.target = min(max(s.MinRTT/16, queueTargetMin, b.packetTimes(2)), max(queueTargetMax, b.packetTimes(2)))
+	b.roundAcked += s.Acked
+	b.roundLost += s.Lost
+	if s.Rate > 0 && (!s.AppLimited || s.Rate > b.bandwidth.get()) {
+		b.bandwidth.update(s.Rate)
+		b.roundRate = max(b.roundRate, s.Rate)
+	}
+	if s.Queue < time.Millisecond || s.AppLimited {
+		b.floorAt = s.Now
+	}
+	if s.Round {
+		b.endRound(s)
+	}
+	b.step(s)
+	if s.Round {
+		b.roundRate, b.roundAcked, b.roundLost = 0, 0, 0
+	}
+}
+
+// endRound looks at a whole round trip: is the link saturated, so that the delivery rate is its capacity?
+func (b *BBR) endRound(s Sample) {
+	b.rounds++
+	b.idleGain = false
+	lagging := s.Rate > 0 && s.Rate*100 < s.SendRate*98
+	if lagging && s.RoundQueue > 2*b.target && b.state != startup && b.state != floor {
+		b.saturated++
+	} else {
+		b.saturated = 0
+	}
+	if b.saturated >= 2 && b.roundRate > 0 && b.roundRate < b.bandwidth.get() {
+		b.bandwidth.set(b.roundRate)
+	}
+	if total := b.roundAcked + b.roundLost; total > 0 && b.state == cruise {
+		b.lossShare += (b.roundLost*1024/total - b.lossShare) / 8
+	}
+}
+
+// step runs the phase.
+func (b *BBR) step(s Sample) {
+	switch b.state {
+	case startup:
+		b.stepStartup(s)
+	case drain:
+		if b.queue <= b.target || s.Inflight <= b.bdp() || b.rounds > 8 {
+			b.startCruise(s.Now)
+		}
+	case cruise:
+		b.steer()
+		b.maybeProbe(s)
+	case probeUp:
+		b.stepProbe(s)
+	case down:
+		if b.queue <= b.target/2 || b.rounds >= 4 {
+			b.startCruise(s.Now)
+		}
+	case floor:
+		if b.rounds >= 1 && s.Now.Sub(b.entered) > 50*time.Millisecond || s.Now.Sub(b.entered) > time.Second {
+			b.floorAt = s.Now
+			b.startCruise(s.Now)
+		}
+	}
+}
+
+func (b *BBR) stepStartup(s Sample) {
+	if !s.Round || s.AppLimited {
+		return
+	}
+	bw := b.bandwidth.get()
+	if bw*100 >= b.full*startupGrowth {
+		b.full, b.fullRounds = bw, 0
+	} else {
+		b.fullRounds++
+	}
+	if s.RoundQueue > max(8*time.Millisecond, s.MinRTT/4) {
+		b.longQueue++
+	} else {
+		b.longQueue = 0
+	}
+	lossy := b.roundLost*10 > (b.roundAcked+b.roundLost)*2 && b.fullRounds > 0
+	if b.fullRounds >= startupRounds || b.longQueue >= startupQueueRounds || lossy {
+		if b.longQueue > 0 && b.roundRate > 0 {
+			b.bandwidth.set(b.roundRate)
+		}
+		b.enter(s.Now, drain)
+		b.gain = drainGain
+	}
+}
+
+// steer holds the queue near the target: a link that never runs dry gives all it has, and no more than
+// a few milliseconds are waited for.
+func (b *BBR) steer() {
+	switch q := b.queue; {
+	case q > 4*b.target:
+		b.gain = 90
+	case q > 2*b.target:
+		b.gain = 97
+	case q < b.target/2:
+		b.gain = 103
+	case q < b.target:
+		b.gain = 101
+	default:
+		b.gain = 100
+	}
+}
+
+func (b *BBR) maybeProbe(s Sample) {
+	if s.Now.Sub(b.floorAt) > 10*time.Second {
+		b.enter(s.Now, floor)
+		b.gain = 100
+		return
+	}
+	if !s.Round || s.Now < b.nextProbe || s.AppLimited || b.queue > 2*b.target {
+		return
+	}
+	b.bandwidth.advance()
+	b.bandwidth.update(min(s.Rate, b.bandwidth.get()))
+	b.probeBase = b.bandwidth.get()
+	b.probeLoss, b.probeAcked = 0, 0
+	b.enter(s.Now, probeUp)
+	b.gain = probeGain
+	if b.minRTT > 160*time.Millisecond {
+		b.gain = probeGainLong
+	}
+}
+
+// stepProbe ends a probe when a queue shows that there is no more, or when a round has brought no growth.
+func (b *BBR) stepProbe(s Sample) {
+	b.probeLoss += s.Lost
+	b.probeAcked += s.Acked
+	full := b.queue > max(5*time.Millisecond+b.target, b.minRTT*time.Duration(b.gain-100)/100)
+	if full || b.queue > queueAbort {
+		b.endProbe(s.Now, false)
+		return
+	}
+	if !s.Round || b.rounds < 2 {
+		return
+	}
+	if b.probeLoss*1024 > (b.probeLoss+b.probeAcked)*(b.lossShare*2+20) && b.bandwidth.get()*100 < b.probeBase*probeGrowth {
+		b.endProbe(s.Now, true)
+		return
+	}
+	if s.AppLimited || b.bandwidth.get()*100 < b.probeBase*probeGrowth {
+		b.endProbe(s.Now, false)
+		return
+	}
+	b.probeBase = b.bandwidth.get()
+}
+
+func (b *BBR) endProbe(now mono.Time, policed bool) {
+	switch {
+	case !policed:
+		b.backoff = 0
+	case b.backoff == 0:
+		b.backoff = probeMax
+	default:
+		b.backoff = min(2*b.backoff, probeBackoffMax)
+	}
+	b.enter(now, down)
+	b.gain = downGain
+}
+
+func (b *BBR) startCruise(now mono.Time) {
+	b.enter(now, cruise)
+	b.gain = 100
+	pause := min(max(probeRounds*b.rtt, probeMin), probeMax)
+	// A quarter either way keeps the probes of several paths from falling together.
+	b.jitter = b.jitter*1664525 + 1013904223
+	pause += pause/2*time.Duration(b.jitter>>16)/65536 - pause/4
+	b.nextProbe = now.Add(pause + b.backoff)
+}
+
+func (b *BBR) enter(now mono.Time, to state) {
+	b.state, b.entered, b.rounds, b.saturated = to, now, 0, 0
+}
+
+// bdp is the bandwidth-delay product over the floor of the round trip.
+func (b *BBR) bdp() int64 { return bytesIn(b.bandwidth.get(), b.minRTT) }
+
+func (b *BBR) packetTimes(n int64) time.Duration {
+	bw := b.bandwidth.get()
+	if bw == 0 {
+		return 0
+	}
+	return time.Duration(n * MTU * int64(time.Second) / bw)
+}
+
+// ackLag is how late acknowledgements may be: they are sent every few packets or milliseconds.
+func ackLag(rtt time.Duration) time.Duration {
+	return min(rtt/4, 10*time.Millisecond) + 2*time.Millisecond
+}
+
+// bytesIn is rate times d, safe against overflow up to 100 Gbit/s and minutes.
+func bytesIn(rate int64, d time.Duration) int64 { return rate * int64(d/time.Microsecond) / 1e6 }
+
+func perSecond(bytes int64, d time.Duration) int64 {
+	return bytes * int64(time.Second) / max(int64(d), int64(time.Microsecond))
+}

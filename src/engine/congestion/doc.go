@@ -1,0 +1,60 @@
+// Package congestion decides how fast a path may send, and how much may be on the way.
+//
+// No clock, no randomness of its own, no goroutine, no log, no I/O; not safe for concurrent use. Time and
+// measurements are arguments. Rates are bytes per second and sizes bytes as they stand on the link, outer
+// headers included.
+//
+// BBR here is a descendant of BBRv3 (draft-ietf-ccwg-bbr) that has better instruments than a TCP sender: the receiver
+// reports when each datagram came and how many bytes came in all, so delivery rates do not depend on the way
+// back, and the difference of one-way delays shows the queue that the path holds. Thus
+//   - while a queue stands, the delivery rate *is* the capacity, also when it fell;
+//   - while none stands, the estimate is kept, and probing raises it;
+//   - the queue is steered to a few milliseconds instead of being filled and drained blindly.
+package congestion
+
+import (
+	"time"
+
+	"mpproxy/src/engine/mono"
+)
+
+// Sample is what one acknowledgement tells about a path.
+type Sample struct {
+	Now mono.Time
+	// Acked and Lost are the bytes newly acknowledged and newly declared lost.
+	Acked, Lost int64
+	// Inflight is what is still on the way afterwards.
+	Inflight int64
+	// Rate is the delivery rate over about one round trip; 0 if this acknowledgement gives none.
+	Rate int64
+	// SendRate is the rate at which the bytes behind Rate were sent.
+	SendRate int64
+	// AppLimited says that there was not enough to send, so Rate is only a lower bound of the capacity.
+	AppLimited bool
+	// Round says that a round trip has passed since the last Sample with Round.
+	Round bool
+	// RTT is the smoothed round trip, MinRTT its floor.
+	RTT, MinRTT time.Duration
+	// Queue is the delay that the path's queue adds now, as predicted from the last measurement and what was sent since.
+	Queue time.Duration
+	// RoundQueue is the smallest queue delay measured over the last whole round.
+	RoundQueue time.Duration
+}
+
+// Controller is a congestion control algorithm for one path.
+type Controller interface {
+	// OnAck takes the measurements of one acknowledgement.
+	OnAck(s Sample)
+	// OnSilence says that nothing was acknowledged for a probe timeout: what is on the way is probably gone.
+	OnSilence(now mono.Time)
+	// OnIdle says that the path sends again after having nothing on the way for the given time.
+	OnIdle(now mono.Time, idle time.Duration)
+	// PacingRate is the sending rate in bytes per second.
+	PacingRate() int64
+	// Window is how many bytes may be on the way.
+	Window() int64
+	// Bandwidth is the capacity estimate in bytes per second; 0 while nothing is known.
+	Bandwidth() int64
+	// State names what the algorithm does now, for status and traces.
+	State() string
+}

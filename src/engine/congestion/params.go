@@ -1,0 +1,49 @@
+package congestion
+
+import "time"
+
+const (
+	// MTU stands for a full packet on the link in bytes.
+	MTU = 1500
+	// InitialWindow is the first window: 32 packets paced over the handshake's round trip.
+	InitialWindow = 32 * MTU
+	// MinWindow keeps a path able to report losses by later packets.
+	MinWindow = 4 * MTU
+	// MinWindowSlow is MinWindow below SlowRate, where four packets would be a long queue.
+	MinWindowSlow = 2 * MTU
+	// SlowRate is 2 Mbit/s.
+	SlowRate = 250_000
+
+	// startupGain fills a path within log2(bandwidth) round trips (BBR: 4 ln 2).
+	startupGain = 277
+	drainGain   = 50
+	probeGain   = 125
+	// probeGainLong is for paths whose round trip makes a quarter of it a long queue.
+	probeGainLong = 112
+	downGain      = 80
+
+	// windowGain is how many bandwidth-delay products may be on the way, in percent.
+	windowGain = 200
+
+	// startupGrowth is the growth a round must bring for start-up to go on, in percent.
+	startupGrowth = 125
+	// startupRounds without growth end start-up (BBR's full pipe).
+	startupRounds = 3
+	// startupQueueRounds with a standing queue end it too: buffers a second deep exist.
+	startupQueueRounds = 2
+
+	// queueTargetMin and queueTargetMax bound the queue that is kept standing while cruising, so that the link never runs dry.
+	queueTargetMin = 1500 * time.Microsecond
+	queueTargetMax = 4 * time.Millisecond
+	// queueAbort ends a probe whatever the gain.
+	queueAbort = 40 * time.Millisecond
+
+	// probeEvery rounds, within probeMin and probeMax, the rate is probed upwards.
+	probeRounds = 8
+	probeMin    = 500 * time.Millisecond
+	probeMax    = 2 * time.Second
+	// probeBackoffMax bounds the pauses after probes that found nothing but loss.
+	probeBackoffMax = 8 * time.Second
+	// probeGrowth is the growth in percent that makes a probe go on.
+	probeGrowth = 105
+)

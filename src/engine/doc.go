@@ -1,0 +1,23 @@
+// Package engine is the tunnel to one peer as a value: inner packets and the peer's frames go in, datagram descriptors and
+// inner packets in order come out.
+//
+// A packet goes out:
+//
+//  1. Enqueue puts it into its flow's queue (flowq).
+//  2. Poll asks flowq whose turn it is while some path has window and pacing room, and sched binds the packet to a
+//     path as late as possible; a backlogged flow gets a lane, and the packet the next number in it.
+//  3. The path gives it a packet number and keeps a reference until it is acknowledged (recovery).
+//  4. The descriptor goes to the caller, who seals and sends it.
+//
+// A packet comes in:
+//
+//  1. The caller opens the datagram; Receive sees only what is authentic.
+//  2. The path's replay window takes each number once.
+//  3. Acknowledgements feed recovery and congestion; what is lost is queued for repair on the path where it arrives first.
+//  4. Data goes to its lane, or straight on; Delivered returns what may go to the TUN device.
+//
+// The engine never sees ciphertext, keys other than by name, or sockets.
+//
+// No clock, no randomness of its own, no goroutine, no log, no I/O; not safe for concurrent use. Every input has a bound.
+// NextTimeout never lies in the past twice for the same reason.
+package engine

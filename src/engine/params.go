@@ -1,0 +1,101 @@
+package engine
+
+import (
+	"time"
+
+	"mpproxy/src/engine/flowq"
+	"mpproxy/src/engine/mono"
+	"mpproxy/src/engine/packet"
+	"mpproxy/src/engine/sched"
+)
+
+const (
+	// FrameBytes is what stands in front of a full packet inside a datagram: type, lane, lane sequence.
+	FrameBytes = 6
+	// DefaultMTU of the inner packets fits a 1500 byte link under IPv6 too.
+	DefaultMTU = 1420
+
+	// defaultRepairBytes bounds the packets kept for repair.
+	defaultRepairBytes = 8 << 20
+	// repairLife is how long after its loss was seen a packet is still worth sending again: the lanes wait no longer.
+	repairLife = 400 * time.Millisecond
+	// urgentLife is the same for calls: later they are of no use to anybody.
+	urgentLife = 150 * time.Millisecond
+	// maxRepairs bounds the queue of packets to repair.
+	maxRepairs = 16384
+
+	// ackCopyMin and ackCopyMax bound how often acknowledgements travel on a second path too.
+	ackCopyMin = 25 * time.Millisecond
+	ackCopyMax = 100 * time.Millisecond
+	// ackPingEvery makes the path of the acknowledgements prove that it is alive.
+	ackPingEvery = 25 * time.Millisecond
+
+	// refreshEvery is how often slow decisions are made anew: budget, CoDel targets, idle lanes.
+	refreshEvery = 50 * time.Millisecond
+	// delaysEvery is how often the receiver is told what it needs to know about delays.
+	delaysEvery = 100 * time.Millisecond
+	// laneIdle is how long a flow keeps its lane without sending.
+	laneIdle = 2 * time.Second
+	// laneDrain is how long a lane rests before another flow gets it: longer than any repair lives.
+	laneDrain = 2 * time.Second
+	// configEvery is how often the session's configuration is repeated until it is acknowledged.
+	configEvery = 200 * time.Millisecond
+	// partLife is how long one half of a packet waits for the other, and maxParts how many may.
+	partLife = 500 * time.Millisecond
+	maxParts = 64
+
+	// MaxPaths bounds the paths of a tunnel.
+	MaxPaths = 16
+	// maxBatch bounds the descriptors of one Poll, so that acknowledgements are looked at in between.
+	maxBatch = 128
+	// probeBytes is the size of a path's first probes: room for the answers before the address is proven.
+	probeBytes = 1200
+)
+
+// Params are what a Tunnel is made with.
+type Params struct {
+	// Initiator is true at the router, which opens paths and knows the peer's addresses.
+	Initiator bool
+	// MTU is the inner MTU in bytes; 0 means DefaultMTU.
+	MTU int
+	// Profile sets how much delay throughput may cost.
+	Profile flowq.Profile
+	// Scheduler by name.
+	Scheduler sched.Kind
+	// QueueBytes, RepairBytes and LaneBytes bound the memory; 0 means the defaults.
+	QueueBytes, RepairBytes, LaneBytes int
+	// Random gives unpredictable numbers: challenges and the like.
+	Random func() uint64
+	// Seed keys the hash of flows.
+	Seed uint64
+	// Pool lends buffers for packets that have to be copied.
+	Pool *packet.Pool
+}
+
+// budget is how much later than on the fastest path a spread packet may arrive.
+func budget(p flowq.Profile) time.Duration {
+	switch p {
+	case flowq.Latency:
+		return 10 * time.Millisecond
+	case flowq.Throughput:
+		return 400 * time.Millisecond
+	}
+	return 120 * time.Millisecond
+}
+
+// PathSpec is a path to be opened or accepted.
+type PathSpec struct {
+	ID, Link uint32
+	Overhead int
+	Metric   int
+	Overflow bool
+	Standby  bool
+	// Limit caps the sending rate in bytes per second; 0 is no cap.
+	Limit int64
+	// RTT and Bandwidth (bytes per second) are what is known from before; 0 if nothing.
+	RTT       time.Duration
+	Bandwidth int64
+}
+
+// noTime is shorter to read than mono.Never.
+const noTime = mono.Never

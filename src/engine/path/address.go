@@ -1,0 +1,141 @@
+package path
+
+import (
+	"net/netip"
+	"time"
+
+	"mpproxy/src/engine/mono"
+)
+
+// Address is where the other end of a path is, as far as that is proven (RFC 9000 section 8 and 9).
+//
+// The router's end knows its server and starts validated. At the server the address of the first packet, and
+// every later change, must answer a challenge: until then data stays where it was, and at most as many bytes go to
+// an unproven address as came from it. A challenge goes to the old address too; if that one answers, the
+// change was somebody copying packets.
+type Address struct {
+	// Remote is where data goes; Local the own address it must come from, if that matters.
+	Remote netip.AddrPort
+	Local  netip.Addr
+
+	validated bool
+	allowance int64 // bytes that may still go to an unproven Remote
+	token     uint64
+	sent      mono.Time
+	tries     int
+
+	next         netip.AddrPort
+	nextLocal    netip.Addr
+	nextToken    uint64
+	nextAnswered mono.Time
+	nextSince    mono.Time
+	nextBytes    int64
+}
+
+const (
+	challengeEvery = 100 * time.Millisecond
+	challengeTries = 10
+	changePatience = 3 * time.Second
+)
+
+// Trust makes the address proven: the portal chose it itself.
+func (a *Address) Trust(remote netip.AddrPort) { a.Remote, a.validated = remote, true }
+
+// Validated reports that Remote answered a challenge.
+func (a *Address) Validated() bool { return a.validated }
+
+// Allows reports that n more bytes may go to Remote.
+func (a *Address) Allows(n int) bool { return a.validated || a.allowance >= int64(n) }
+
+func (a *Address) spend(n int) {
+	if !a.validated {
+		a.allowance -= int64(n)
+	}
+}
+
+// From takes the source of an authenticated datagram of n bytes. newest says that its number is the greatest so far.
+// random makes challenge tokens. changed reports that a challenge is due.
+func (a *Address) From(now mono.Time, remote netip.AddrPort, local netip.Addr, n int, newest bool, random func() uint64) (changed bool) {
+	switch {
+	case !a.Remote.IsValid():
+		a.Remote, a.Local, a.token = remote, local, random()
+		a.allowance = int64(n)
+		return true
+	case remote == a.Remote:
+		if !a.validated {
+			a.allowance += int64(n)
+		} else if newest && local.IsValid() {
+			a.Local = local
+		}
+		return false
+	case !newest:
+		return false
+	case remote == a.next:
+		a.nextBytes += int64(n)
+		return false
+	}
+	a.next, a.nextLocal, a.nextToken, a.nextBytes = remote, local, random(), int64(n)
+	a.nextAnswered, a.nextSince, a.sent, a.tries = 0, now, 0, 0
+	a.token = random()
+	return true
+}
+
+// Challenge returns a challenge to send now and where to, if one is due. Call it again until due is false.
+func (a *Address) Challenge(now mono.Time, size int) (token uint64, to netip.AddrPort, local netip.Addr, due bool) {
+	if a.next.IsValid() && now.Sub(a.nextSince) > changePatience {
+		a.next = netip.AddrPort{}
+	}
+	pending := !a.validated || a.next.IsValid()
+	if !pending || !a.Remote.IsValid() || a.tries >= challengeTries || now < a.sent.Add(challengeEvery) && a.tries%2 == 0 && a.sent != 0 {
+		return 0, to, local, false
+	}
+	a.tries++
+	a.sent = now
+	if a.next.IsValid() && a.tries%2 == 1 {
+		if a.nextBytes < int64(size) {
+			return 0, to, local, false
+		}
+		a.nextBytes -= int64(size)
+		return a.nextToken, a.next, a.nextLocal, true
+	}
+	if a.next.IsValid() {
+		return a.token, a.Remote, a.Local, true
+	}
+	a.tries++ // a new path has one address to ask, so each try counts for both
+	return a.token, a.Remote, a.Local, a.Allows(size)
+}
+
+// NextChallenge is when Challenge or Settle is to be called next, or mono.Never.
+func (a *Address) NextChallenge() mono.Time {
+	if a.next.IsValid() && a.nextAnswered != 0 {
+		return a.nextAnswered.Add(challengeEvery / 2)
+	}
+	if a.validated && !a.next.IsValid() || a.tries >= challengeTries || !a.Remote.IsValid() {
+		return mono.Never
+	}
+	return a.sent.Add(challengeEvery)
+}
+
+// Response takes the answer to a challenge.
+func (a *Address) Response(now mono.Time, token uint64) {
+	switch {
+	case a.next.IsValid() && token == a.nextToken:
+		a.nextAnswered = now
+	case a.next.IsValid() && token == a.token && a.validated:
+		a.next = netip.AddrPort{} // the old address is alive
+	case !a.validated && a.Remote.IsValid() && token == a.token:
+		a.validated = true
+	}
+}
+
+// Settle moves the path to its new address when that answered and the old one stayed silent. host reports that the
+// IP address changed too, not only the port.
+func (a *Address) Settle(now mono.Time) (moved, host bool) {
+	if !a.next.IsValid() || a.nextAnswered == 0 || now < a.nextAnswered.Add(challengeEvery/2) {
+		return false, false
+	}
+	host = a.next.Addr() != a.Remote.Addr()
+	a.Remote, a.Local, a.validated = a.next, a.nextLocal, true
+	a.next = netip.AddrPort{}
+	return true, host
+}

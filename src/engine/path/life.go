@@ -1,0 +1,151 @@
+package path
+
+import (
+	"time"
+
+	"mpproxy/src/engine/mono"
+	"mpproxy/src/engine/recovery"
+)
+
+// answer notes that the other side acknowledged something new.
+func (p *Path) answer(now mono.Time) {
+	switch p.state {
+	case Opening:
+		p.enter(now, Up)
+	case Suspect:
+		p.enter(now, Up)
+	case Down:
+		if p.answers == 0 {
+			p.answered = now
+		}
+		p.answers++
+		if p.answers >= answersToRise && now.Sub(p.answered) >= p.clean() {
+			bandwidth := p.CC.Bandwidth()
+			p.enter(now, Up)
+			p.newController(now, p.Sent.RTT.Latest(), bandwidth/2)
+		}
+	}
+}
+
+// clean is how long a path must answer before it is trusted again.
+func (p *Path) clean() time.Duration {
+	oldest := p.flips[p.flip%flipMax]
+	if p.flip >= flipMax && p.since.Sub(oldest) < flipWindow {
+		return cleanAfterFlips
+	}
+	return p.Sent.RTT.Latest() / 2
+}
+
+// silence is how long the path may be silent with packets outstanding before it is suspect.
+func (p *Path) silence() time.Duration {
+	r := &p.Sent.RTT
+	return max(suspectMin, r.Smoothed()+r.Smoothed()/4+4*r.Variation()+recovery.MaxAckDelay)
+}
+
+// Check judges the silence of the path. othersHeard is when any path of the tunnel last brought a new acknowledgement.
+// changed reports that the path stopped being Up: its outstanding packets are to be sent elsewhere.
+func (p *Path) Check(now, othersHeard mono.Time) (changed bool) {
+	switch p.state {
+	case Up:
+		if at := p.suspectAt(othersHeard); now >= at {
+			p.enter(now, Suspect)
+			p.CC.OnSilence(now)
+			return true
+		}
+	case Suspect:
+		if now >= p.downAt() {
+			p.Fail(now)
+		}
+	}
+	return false
+}
+
+// Fail takes the path down at once: no carrier, or silent for too long.
+func (p *Path) Fail(now mono.Time) {
+	if p.state == Down {
+		return
+	}
+	p.flips[p.flip%flipMax] = now
+	p.flip++
+	p.enter(now, Down)
+}
+
+func (p *Path) enter(now mono.Time, s State) {
+	p.state, p.since, p.answers = s, now, 0
+}
+
+// suspectAt is when the silence is too long, or mono.Never.
+func (p *Path) suspectAt(othersHeard mono.Time) mono.Time {
+	_, packets := p.Sent.Inflight()
+	if packets < 2 {
+		return mono.Never
+	}
+	limit := p.silence()
+	start := mono.Max(p.Sent.Oldest(), p.Sent.LastAck())
+	if othersHeard <= start {
+		limit += stallGrace
+	}
+	return start.Add(limit)
+}
+
+func (p *Path) downAt() mono.Time {
+	return p.since.Add(min(downPTOs*p.Sent.RTT.PTO(), downAfter))
+}
+
+// NextCheck is when Check or Probe is to be called next.
+func (p *Path) NextCheck(othersHeard, lastData mono.Time) mono.Time {
+	at := p.probeAt(lastData)
+	switch p.state {
+	case Up:
+		at = mono.Min(at, p.suspectAt(othersHeard))
+	case Suspect:
+		at = mono.Min(at, p.downAt())
+	}
+	return at
+}
+
+// Probe reports that a probe is due now, and takes it for sent.
+func (p *Path) Probe(now, lastData mono.Time) bool {
+	if now < p.probeAt(lastData) {
+		return false
+	}
+	p.probed, p.asked = now, false
+	return true
+}
+
+// ProbeNow makes a probe due.
+func (p *Path) ProbeNow() { p.asked = true }
+
+// probeAt is when the next probe is due: often while the path's fate is open, seldom while all is quiet.
+// lastData is when the tunnel last carried inner packets.
+func (p *Path) probeAt(lastData mono.Time) mono.Time {
+	switch p.state {
+	case Opening:
+		if p.probed.Sub(p.opened) > openPatience {
+			return p.probed.Add(downEverySlow)
+		}
+		return p.probed.Add(openEvery)
+	case Suspect:
+		return p.probed.Add(max(p.Sent.RTT.Smoothed(), 10*time.Millisecond))
+	case Down:
+		if p.answers > 0 {
+			return p.probed.Add(max(p.Sent.RTT.Latest()/2, 20*time.Millisecond))
+		}
+		if p.probed.Sub(p.since) > downPatience {
+			return p.probed.Add(downEverySlow)
+		}
+		return p.probed.Add(downEvery)
+	}
+	last := mono.Max(p.probed, p.Sent.LastSent())
+	if p.asked {
+		return p.probed
+	}
+	switch {
+	case last.Sub(lastData) > idleAfter:
+		return last.Add(keepalive)
+	case p.Standby:
+		return last.Add(backupProbe)
+	default:
+		return last.Add(activeProbe)
+	}
+}

@@ -1,0 +1,54 @@
+package path
+
+import "time"
+
+const (
+	// suspectMin is the least silence that makes a path suspect.
+	suspectMin = 30 * time.Millisecond
+	// stallGrace is added when every path is silent: then this host may have been stalled, do not flood.
+	stallGrace = 100 * time.Millisecond
+	// downAfter is the longest a suspect path stays suspect.
+	downAfter = time.Second
+	// downPTOs is the silence in probe timeouts after which it is down.
+	downPTOs = 3
+	// answersToRise is how many probes a path that was down must answer.
+	answersToRise = 2
+	// flipWindow and flipMax: a path that went down this often in this time must answer for cleanAfterFlips first.
+	flipWindow      = 30 * time.Second
+	flipMax         = 3
+	cleanAfterFlips = 2 * time.Second
+
+	// openEvery is the interval of the first probes of a new path, downEvery that of a path that is down, and
+	// downEverySlow after downPatience.
+	openEvery     = 100 * time.Millisecond
+	openPatience  = 2 * time.Second
+	downEvery     = 200 * time.Millisecond
+	downPatience  = 30 * time.Second
+	downEverySlow = time.Second
+	// ActiveProbe keeps delays fresh on a path without traffic while the session is active.
+	activeProbe = 500 * time.Millisecond
+	// backupProbe is the same for a path that is not wanted now.
+	backupProbe = 2 * time.Second
+	// idleAfter without traffic a session is idle, and keepalive holds the NAT's mapping.
+	idleAfter = 25 * time.Second
+	keepalive = 25 * time.Second
+
+	// ackEvery datagrams an acknowledgement is due, and after ackDelayMax at the latest.
+	ackEvery    = 8
+	ackDelayMax = 10 * time.Millisecond
+	ackDelayMin = time.Millisecond
+	// rangeMaxAge is how long a range of received numbers goes on being reported beside two round trips.
+	rangeMaxAge = 250 * time.Millisecond
+
+	// burst is the time at the path's rate that may be sent back to back after a late timer.
+	burst = 2 * time.Millisecond
+	// tick is the time at the path's rate that is worth waking up for.
+	tick = 400 * time.Microsecond
+
+	// MinMTU is the datagram size (UDP payload) that every path must carry: IPv6's minimum less outer headers.
+	MinMTU = 1232
+	// mtuTries is how often a size is probed before it is given up (RFC 8899 MAX_PROBES).
+	mtuTries = 3
+	// blackHoleLosses full packets lost in a row with none acknowledged mean that the path's MTU has shrunk.
+	blackHoleLosses = 6
+)

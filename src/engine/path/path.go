@@ -1,0 +1,242 @@
+package path
+
+import (
+	"time"
+
+	"mpproxy/src/engine/congestion"
+	"mpproxy/src/engine/mono"
+	"mpproxy/src/engine/recovery"
+	"mpproxy/src/engine/wire"
+)
+
+// State is how far this side trusts its own sending on a path.
+type State uint8
+
+// The states of the package documentation.
+const (
+	Opening State = iota
+	Up
+	Suspect
+	Down
+)
+
+func (s State) String() string { return [...]string{"opening", "up", "suspect", "down"}[s] }
+
+// Config is what a path is made with.
+type Config struct {
+	// ID is the path id, used for one activation only; Link is the portal's number of the link or socket.
+	ID   uint32
+	Link int
+	// Overhead is the outer header in bytes, for example 28 for UDP over IPv4.
+	Overhead int
+	// Datagram is the size of the datagram that a full inner packet needs.
+	Datagram int
+	// Metric orders paths: one of a higher metric is used only when none of a lower one works, or with Overflow
+	// also while all of those are full.
+	Metric   int
+	Overflow bool
+	// Standby paths are probed less often.
+	Standby bool
+	// Limit caps the sending rate in bytes per second; 0 is no cap.
+	Limit int64
+	// RTT is the handshake's round trip, 0 if unknown; Bandwidth what the link gave last time in bytes per second, 0 if unknown.
+	RTT       time.Duration
+	Bandwidth int64
+	// Offset is the tunnel's common clock offset.
+	Offset *recovery.Offset
+	// Seed keeps the probes of paths apart.
+	Seed uint32
+}
+
+// Path is one way between the portals. Its exported members are its parts; see New.
+type Path struct {
+	Config
+	Sent *recovery.History
+	CC   congestion.Controller
+	Pace Pacer
+	Rx   Received
+	MTU  MTU
+	Peer Address
+
+	// Busy is set while the link's sender has no room.
+	Busy bool
+
+	state     State
+	since     mono.Time
+	opened    mono.Time
+	probed    mono.Time
+	asked     bool // a probe timeout wants a probe
+	answers   int
+	answered  mono.Time // first answer since down
+	flips     [flipMax]mono.Time
+	flip      int
+	lossShare int64 // lost of sent in 1/65536, smoothed
+	ce        uint64
+	paced     bool
+	queueHigh int // rounds with a queue that sending less did not shorten
+}
+
+// New returns a path in state Opening.
+func New(now mono.Time, c Config) *Path {
+	p := &Path{
+		Config: c, Sent: recovery.New(c.Offset), MTU: NewMTU(c.Datagram),
+		since: now, opened: now, probed: now.Add(-time.Hour),
+	}
+	p.newController(now, c.RTT, c.Bandwidth)
+	return p
+}
+
+func (p *Path) newController(now mono.Time, rtt time.Duration, bandwidth int64) {
+	b := congestion.NewBBR(now, rtt, p.ID+p.Seed)
+	b.Resume(bandwidth)
+	p.CC = b
+	p.Pace = Pacer{}
+}
+
+// State is the verdict.
+func (p *Path) State() State { return p.state }
+
+// Since is when the state was entered.
+func (p *Path) Since() mono.Time { return p.since }
+
+// Usable reports that data may be sent on the path.
+func (p *Path) Usable() bool { return p.state == Up && p.Peer.Validated() }
+
+// HasWindow reports room in the congestion window for a full packet.
+func (p *Path) HasWindow() bool {
+	inflight, _ := p.Sent.Inflight()
+	return inflight+congestion.MTU <= p.CC.Window() && !p.Sent.Full()
+}
+
+// CanSend reports that new data may go now.
+func (p *Path) CanSend() bool { return p.Usable() && !p.Busy && p.Pace.Ready() && p.HasWindow() }
+
+// CanUrge reports that a packet that must not wait may go now, ahead of the pacing.
+func (p *Path) CanUrge() bool {
+	return p.Usable() && !p.Busy && !p.Sent.Full() && p.Pace.Within(p.Rate(), 8*time.Millisecond)
+}
+
+// Rate is the pacing rate in bytes per second.
+func (p *Path) Rate() int64 {
+	rate := p.CC.PacingRate()
+	if p.Limit > 0 {
+		rate = min(rate, p.Limit)
+	}
+	return rate
+}
+
+// Refill gives the pacer what the time since the last call is worth.
+func (p *Path) Refill(now mono.Time) { p.Pace.Refill(now, p.Rate()) }
+
+// NextSend is when the pacing lets it be worth trying again.
+func (p *Path) NextSend() mono.Time { return p.Pace.Next(p.Rate()) }
+
+// Timeout does what recovery's timers decide.
+func (p *Path) Timeout(now mono.Time) *recovery.Result {
+	r := p.Sent.OnTimeout(now)
+	if len(r.Lost) > 0 {
+		p.learn(now, r)
+	}
+	return r
+}
+
+// LostPacket takes note of a loss that later packets have proved; many full ones in a row mean a smaller MTU.
+func (p *Path) LostPacket(s *recovery.Packet) {
+	if s.Buf != nil {
+		p.MTU.Lost(int(s.Wire) - p.Overhead)
+	}
+}
+
+// Restart forgets what was known of the path's capacity: it leads elsewhere now.
+func (p *Path) Restart(now mono.Time) {
+	p.newController(now, p.Sent.RTT.Latest(), 0)
+}
+
+// OnSent accounts a datagram of n bytes (UDP payload).
+func (p *Path) OnSent(now mono.Time, n int, eliciting bool, load recovery.Payload) {
+	wireBytes := n + p.Overhead
+	if _, packets := p.Sent.Inflight(); eliciting && packets == 0 && p.Sent.LastSent() != 0 {
+		p.CC.OnIdle(now, now.Sub(p.Sent.LastSent()))
+	}
+	p.Sent.Sent(now, wireBytes, eliciting, load)
+	p.Pace.Spend(wireBytes)
+	p.Peer.spend(wireBytes)
+}
+
+// OnAck takes an acknowledgement of this path's packets; ok is false if it makes no sense.
+func (p *Path) OnAck(now mono.Time, f *wire.AckFrame) (r *recovery.Result, ok bool) {
+	r, ok = p.Sent.OnAck(now, f)
+	if !ok {
+		return r, false
+	}
+	p.learn(now, r)
+	if r.New {
+		p.answer(now)
+	}
+	return r, true
+}
+
+// learn feeds what an acknowledgement or a timer brought to the congestion controller.
+func (p *Path) learn(now mono.Time, r *recovery.Result) {
+	for i := range r.Lost {
+		p.lossShare += (65536 - p.lossShare) / 256
+		_ = i
+	}
+	p.lossShare -= p.lossShare * int64(min(len(r.Acked), 256)) / 256
+	inflight, _ := p.Sent.Inflight()
+	p.CC.OnAck(congestion.Sample{
+		Now: now, Acked: r.AckedBytes, Lost: r.LostBytes, Inflight: inflight,
+		Rate: r.Rate, SendRate: r.SendRate, AppLimited: r.Limited, Round: r.Round,
+		RTT: p.Sent.RTT.Smoothed(), MinRTT: p.Sent.RTT.Min(),
+		Queue: p.Queue(now), RoundQueue: r.RoundQueue,
+	})
+	if r.Round {
+		p.checkFloor(r)
+	}
+}
+
+// checkFloor notices a queue that does not shrink though less is sent than arrives: the path itself has become longer,
+// or others fill its queue.
+func (p *Path) checkFloor(r *recovery.Result) {
+	if r.RoundQueue < 8*time.Millisecond || r.Rate == 0 || r.Rate*100 < r.SendRate*98 {
+		p.queueHigh = 0
+		return
+	}
+	if p.queueHigh++; p.queueHigh >= 10 {
+		p.Sent.Delay.Rebase()
+		p.queueHigh = 0
+	}
+}
+
+// Queue predicts the delay that the path's queue adds to a packet sent now.
+func (p *Path) Queue(now mono.Time) time.Duration {
+	return p.Sent.Delay.Queue(now, p.Sent.Total(), p.CC.Bandwidth())
+}
+
+// Loss is the smoothed share of packets lost, in 1/65536.
+func (p *Path) Loss() int64 { return p.lossShare }
+
+// Arrival predicts when a packet of n bytes sent as soon as the path may would arrive, on the common relative scale
+// of the direction: only comparisons between paths mean anything. k weighs the deviation (1 bulk, 2 calls).
+func (p *Path) Arrival(now mono.Time, n int, k time.Duration) time.Duration {
+	bw := p.CC.Bandwidth()
+	if bw == 0 {
+		bw = p.Rate()
+	}
+	d := &p.Sent.Delay
+	a := p.Pace.Wait(p.Rate()) + p.Queue(now) + time.Duration(int64(n)*int64(time.Second)/max(bw, 1))
+	a += p.Base() + k*d.Deviation()
+	if d.Known() && d.Age(now) > 2*time.Second {
+		a += 10*time.Millisecond + p.Sent.RTT.Smoothed()/20
+	}
+	return a
+}
+
+// Base is the floor of the one-way delay on the common scale. A path without a sample counts half its round trip
+// more than nothing, so that it is not the first choice.
+func (p *Path) Base() time.Duration {
+	if p.Sent.Delay.Known() {
+		return p.Sent.Delay.Floor()
+	}
+	return p.Sent.RTT.Smoothed() / 2
+}

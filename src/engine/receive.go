@@ -1,0 +1,258 @@
+package engine
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"time"
+
+	"mpproxy/src/engine/flowq"
+	"mpproxy/src/engine/lane"
+	"mpproxy/src/engine/mono"
+	"mpproxy/src/engine/packet"
+	"mpproxy/src/engine/path"
+	"mpproxy/src/engine/session"
+	"mpproxy/src/engine/wire"
+	"mpproxy/src/stats"
+)
+
+// Received is one datagram that was opened.
+type Received struct {
+	// Buf holds the plaintext; it passes to the tunnel.
+	Buf *packet.Buf
+	// Number and Path are what it was sealed with.
+	Number uint64
+	Path   uint32
+	// Wire is its size on the link; CE says that it came with congestion experienced.
+	Wire int
+	CE   bool
+	// At is when it came.
+	At mono.Time
+	// Link is the portal's number of the link or socket it came by, From and Local its addresses.
+	Link  int
+	From  netip.AddrPort
+	Local netip.Addr
+}
+
+// Receive takes one authentic datagram of the session.
+func (t *Tunnel) Receive(now mono.Time, r *Received) {
+	p := t.pathFor(now, r)
+	if p == nil {
+		t.drops.Add(stats.UnknownConnection, 1)
+		r.Buf.Release()
+		return
+	}
+	replay := t.replay[p.ID]
+	newest := p.Rx.Newer(r.Number)
+	switch replay.Judge(r.Number) {
+	case session.Duplicate:
+		t.drops.Add(stats.Replayed, 1)
+		r.Buf.Release()
+		return
+	case session.Old:
+		t.drops.Add(stats.TooOld, 1)
+		r.Buf.Release()
+		return
+	}
+	replay.Accept(r.Number)
+	if !t.params.Initiator {
+		if p.Peer.From(now, r.From, r.Local, r.Wire, newest, t.params.Random) {
+			p.Link = r.Link
+		}
+		if newest && r.From == p.Peer.Remote {
+			p.Link = r.Link
+		}
+	}
+	eliciting := t.frames(now, p, r)
+	p.Rx.On(now, r.At, r.Number, r.Wire, r.CE, eliciting)
+	t.in.Heard(p.ID, now)
+}
+
+// pathFor returns the path a datagram came by; at the server the router opens paths by sending on them.
+func (t *Tunnel) pathFor(now mono.Time, r *Received) *path.Path {
+	if p := t.Path(r.Path); p != nil {
+		return p
+	}
+	if t.params.Initiator || len(t.paths) >= MaxPaths || t.lanes.closed(r.Path) {
+		return nil
+	}
+	return t.OpenPath(now, PathSpec{ID: r.Path, Link: uint32(r.Link), Overhead: Overhead(r.From)}, netip.AddrPort{})
+}
+
+// Overhead is what IP and UDP headers to that address take.
+func Overhead(to netip.AddrPort) int {
+	if to.Addr().Unmap().Is4() {
+		return 28
+	}
+	return 48
+}
+
+// frames handles all frames of a datagram; eliciting reports that it is to be acknowledged.
+func (t *Tunnel) frames(now mono.Time, p *path.Path, r *Received) (eliciting bool) {
+	rest := r.Buf.Bytes()
+	for len(rest) > 0 {
+		before := len(rest)
+		next, err := wire.Next(rest, &t.frame)
+		if err != nil {
+			t.drops.Add(stats.MalformedFrame, 1)
+			break
+		}
+		eliciting = eliciting || wire.AckEliciting(t.frame.Type)
+		if t.frame.Type == wire.TypeData {
+			d := &t.frame.Data
+			if len(next) == 0 {
+				// The usual case: one packet, handed on in the buffer it came in.
+				start := r.Buf.Len() - len(d.Payload)
+				r.Buf.Slice(start, r.Buf.Len())
+				t.data(now, p, d, r.Buf, r.CE)
+				return true
+			}
+			if b := t.params.Pool.Get(); b != nil {
+				b.Set(d.Payload)
+				t.data(now, p, d, b, r.CE)
+			} else {
+				t.drops.Add(stats.PoolExhausted, 1)
+			}
+		} else {
+			t.control(now, p, r)
+		}
+		if len(next) >= before {
+			break
+		}
+		rest = next
+	}
+	r.Buf.Release()
+	return eliciting
+}
+
+// data takes one inner packet, or a part of one, over.
+func (t *Tunnel) data(now mono.Time, p *path.Path, d *wire.DataFrame, b *packet.Buf, ce bool) {
+	if d.Part != wire.Whole {
+		if b = t.parts.join(now, d, b); b == nil {
+			return
+		}
+	}
+	if !t.admit(b) {
+		b.Release()
+		return
+	}
+	if ce {
+		flowq.MarkCE(b.Bytes()) // RFC 6040: congestion outside is congestion inside
+	}
+	t.lastData = now
+	if !d.Laned {
+		t.delivered = append(t.delivered, b)
+		return
+	}
+	if d.Lane >= lane.MaxLanes {
+		t.drops.Add(stats.MalformedFrame, 1)
+		b.Release()
+		return
+	}
+	t.delivered = t.in.Push(now, d.Lane, d.Seq, p.ID, d.Repair, b, t.delivered)
+}
+
+// admit checks that the peer may send this packet to us.
+func (t *Tunnel) admit(b *packet.Buf) bool {
+	info, ok := flowq.ParseIP(b.Bytes())
+	if !ok {
+		t.drops.Add(stats.NotIP, 1)
+		return false
+	}
+	addr, reason := info.Src, stats.SourceNotOwned
+	if t.ownedDst {
+		addr, reason = info.Dst, stats.DestinationNotOwned
+	}
+	for _, o := range t.owned {
+		if o.Contains(addr) {
+			t.counts.PacketsIn++
+			t.counts.BytesIn += uint64(b.Len())
+			return true
+		}
+	}
+	t.drops.Add(reason, 1)
+	return false
+}
+
+// control handles a frame that is not data.
+func (t *Tunnel) control(now mono.Time, p *path.Path, r *Received) {
+	f := &t.frame
+	switch f.Type {
+	case wire.TypeAck:
+		t.onAck(now, &f.Ack)
+	case wire.TypeChallenge:
+		if len(t.responses) < 2*MaxPaths {
+			t.responses = append(t.responses, response{f.Challenge.Data, p.ID, r.From, r.Local})
+		}
+	case wire.TypeResponse:
+		p.Peer.Response(now, binary.BigEndian.Uint64(f.Response.Data[:]))
+		t.refreshAt = now
+	case wire.TypeDelays:
+		t.onDelays(&f.Delays)
+	case wire.TypeLaneMark:
+		if f.LaneMark.Lane < lane.MaxLanes {
+			t.delivered = t.in.Mark(now, f.LaneMark.Lane, f.LaneMark.Seq, p.ID, t.delivered)
+		}
+	case wire.TypeGaveUp:
+		if f.GaveUp.Lane < lane.MaxLanes {
+			t.delivered = t.in.GaveUp(now, f.GaveUp.Lane, f.GaveUp.First, int(f.GaveUp.Count), t.delivered)
+		}
+	case wire.TypeConfig:
+		t.onConfig(f.Config.ID, f.Config.Blob)
+	case wire.TypeConfigAck:
+		t.config.acked(f.ConfigAck.ID)
+	case wire.TypePathClose:
+		t.lanes.close(f.PathClose.Path)
+		if f.PathClose.Path != p.ID {
+			t.ClosePath(now, f.PathClose.Path)
+		}
+	case wire.TypeClose:
+		t.closed, t.closeReason = true, string(f.Close.Text)
+	case wire.TypeNotice:
+		if len(t.notices) < 4 {
+			t.notices = append(t.notices, string(f.Notice.Text))
+		}
+	}
+}
+
+func (t *Tunnel) onDelays(f *wire.DelaysFrame) {
+	t.in.SetRepairWait(time.Duration(f.RepairWait) * 100 * time.Microsecond)
+	for _, d := range f.Paths[:f.Count] {
+		p := t.Path(d.Path)
+		if p == nil {
+			continue
+		}
+		t.lanes.info[d.Path] = lane.PathInfo{
+			Relative:  time.Duration(d.Relative) * 100 * time.Microsecond,
+			Deviation: time.Duration(d.Deviation) * 100 * time.Microsecond,
+		}
+	}
+}
+
+// onAck takes an acknowledgement of one of our paths' packets.
+func (t *Tunnel) onAck(now mono.Time, f *wire.AckFrame) {
+	p := t.Path(f.Path)
+	if p == nil {
+		return
+	}
+	was := p.State()
+	r, ok := p.OnAck(now, f)
+	if !ok {
+		t.drops.Add(stats.MalformedFrame, 1)
+		return
+	}
+	if r.New {
+		t.lastHeard = now
+		t.sending.Confirm(t.sending.Epoch())
+	}
+	if was != p.State() {
+		t.refreshAt = now
+	}
+	t.counts.Spurious += uint64(r.Late)
+	for i := range r.Acked {
+		t.settle(p, &r.Acked[i])
+	}
+	for i := range r.Lost {
+		p.LostPacket(&r.Lost[i])
+	}
+	t.salvage(now, p, r)
+}

@@ -1,0 +1,418 @@
+package recovery
+
+import (
+	"time"
+
+	"mpproxy/src/engine/mono"
+	"mpproxy/src/engine/packet"
+	"mpproxy/src/engine/wire"
+)
+
+// Payload is what a datagram carried that must not get lost silently.
+type Payload struct {
+	// Buf is the inner packet; the history owns one reference from Sent until it hands the Payload back.
+	Buf *packet.Buf
+	// Born is when the packet came into the tunnel.
+	Born mono.Time
+	// Until is when sending it again stops being of use; set once it has been.
+	Until mono.Time
+	// Control are the engine's own bits for control frames in the datagram.
+	Control uint32
+	// Lane and Seq are the packet's place, while Laned.
+	Seq    uint32
+	Lane   uint16
+	Laned  bool
+	Urgent bool
+	// Copies counts how often the packet was sent before.
+	Copies uint8
+}
+
+// Packet is one datagram on the way.
+type Packet struct {
+	Payload
+	Number uint64
+	Sent   mono.Time
+	Wire   int32 // bytes on the link
+
+	total       int64 // bytes sent on the path up to and with this one
+	delivered   uint64
+	deliveredAt uint32
+	firstSent   mono.Time
+	state       fate
+	limited     bool
+}
+
+type fate uint8
+
+const (
+	untracked   fate = iota // not ack-eliciting, or forgotten
+	outstanding             // fate unknown
+	acknowledged
+	lost // declared lost; an acknowledgement may still come
+)
+
+// Result is what an acknowledgement or a timer brought. The slices are valid until the next call.
+type Result struct {
+	// Acked and Lost are packets whose Payload now belongs to the caller.
+	Acked, Lost []Packet
+	// LateNumbers counts packets that had been declared lost and came after all.
+	Late int
+	// New reports whether the acknowledgement told anything new.
+	New bool
+	// Probe reports that a probe timeout passed: nothing was acknowledged for too long.
+	Probe bool
+	// Rate, SendRate, Limited, Round, RoundQueue: as congestion.Sample.
+	Rate, SendRate int64
+	Limited, Round bool
+	RoundQueue     time.Duration
+	AckedBytes     int64
+	LostBytes      int64
+	CE             uint64
+}
+
+// History keeps the packets of one path; see New.
+type History struct {
+	RTT   RTT
+	Delay Delay
+
+	ring     []Packet
+	base     uint64 // no number below is outstanding
+	next     uint64
+	largest  uint64 // acknowledged
+	anyAck   bool
+	inflight int64
+	count    int // outstanding packets
+
+	total        int64
+	received     uint64
+	receivedAt   uint32
+	largestSent  mono.Time // of the packet sent last among the acknowledged
+	firstSent    mono.Time
+	lastSent     mono.Time
+	limitedUntil uint64
+	limited      bool
+	roundEnd     uint64
+
+	late      time.Duration // how much later than others packets still came
+	lossTimer mono.Time
+	backoff   int
+	lastAck   mono.Time
+	ageAt     mono.Time
+
+	result Result
+}
+
+// New returns an empty history. offset is shared by the tunnel's paths.
+func New(offset *Offset) *History {
+	return &History{ring: make([]Packet, 64), Delay: NewDelay(offset), lossTimer: mono.Never}
+}
+
+// Next returns the number of the next packet.
+func (h *History) Next() uint64 { return h.next }
+
+// Inflight returns the bytes on the way, and in how many packets.
+func (h *History) Inflight() (bytes int64, packets int) { return h.inflight, h.count }
+
+// Total returns all bytes ever sent on the path.
+func (h *History) Total() int64 { return h.total }
+
+// LastAck returns when the last new acknowledgement came.
+func (h *History) LastAck() mono.Time { return h.lastAck }
+
+// LastSent returns when the last ack-eliciting packet was sent.
+func (h *History) LastSent() mono.Time { return h.lastSent }
+
+// Reordered reports whether the path has shown reordering lately, and how much.
+func (h *History) Reordered() time.Duration { return h.late }
+
+// Full reports that no more packets can be kept.
+func (h *History) Full() bool { return h.next-h.base >= maxOutstanding-1 }
+
+// Oldest returns when the oldest outstanding packet was sent, or mono.Never.
+func (h *History) Oldest() mono.Time {
+	h.advance()
+	if h.count == 0 {
+		return mono.Never
+	}
+	return h.at(h.base).Sent
+}
+
+// MarkLimited says that there was nothing more to send though there was room (draft-ietf-ccwg-bbr, application-limited).
+func (h *History) MarkLimited() {
+	h.limited, h.limitedUntil = true, h.next
+}
+
+// Sent records a datagram of wire bytes under the number Next. Only ack-eliciting datagrams are watched;
+// p.Buf belongs to the history then, and must be nil otherwise.
+func (h *History) Sent(now mono.Time, wireBytes int, eliciting bool, p Payload) {
+	n := h.next
+	h.next++
+	h.total += int64(wireBytes)
+	if n-h.base >= uint64(len(h.ring)) {
+		h.grow()
+	}
+	s := h.at(n)
+	if !eliciting {
+		*s = Packet{Number: n}
+		return
+	}
+	if h.count == 0 {
+		h.restart(now)
+	}
+	if h.limited && h.anyAck && h.largest+1 >= h.limitedUntil {
+		h.limited = false
+	}
+	*s = Packet{
+		Payload: p, Number: n, Sent: now, Wire: int32(wireBytes), total: h.total, state: outstanding,
+		delivered: h.received, deliveredAt: h.receivedAt, firstSent: h.firstSent, limited: h.limited,
+	}
+	h.inflight += int64(wireBytes)
+	h.count++
+	h.lastSent = now
+}
+
+// restart begins a new flight after nothing was on the way.
+func (h *History) restart(now mono.Time) {
+	h.firstSent = now
+	if h.Delay.known {
+		h.receivedAt = h.Delay.offset.stamp(now, h.Delay.floor)
+	}
+	h.base = max(h.base, h.next-1)
+	h.roundEnd = h.next - 1
+}
+
+func (h *History) at(n uint64) *Packet { return &h.ring[n&uint64(len(h.ring)-1)] }
+
+// advance moves base over everything that is not outstanding.
+func (h *History) advance() {
+	for h.base < h.next && h.at(h.base).state != outstanding {
+		h.base++
+	}
+}
+
+func (h *History) grow() {
+	h.advance()
+	if h.next-1-h.base < uint64(len(h.ring)) {
+		return
+	}
+	bigger := make([]Packet, 2*len(h.ring))
+	for i := range h.ring {
+		p := h.ring[i]
+		bigger[p.Number&uint64(len(bigger)-1)] = p
+	}
+	h.ring = bigger
+}
+
+// OnAck takes an acknowledgement of this path's packets. An acknowledgement of packets never sent is refused
+// with ok false: the peer is broken.
+func (h *History) OnAck(now mono.Time, f *wire.AckFrame) (r *Result, ok bool) {
+	h.reset()
+	if f.Largest() >= h.next {
+		return &h.result, false
+	}
+	h.advance()
+	newest, sample := h.take(now, f)
+	if h.result.New {
+		h.lastAck, h.backoff = now, 0
+	}
+	if sample {
+		h.RTT.Update(now.Sub(newest.Sent), time.Duration(f.DelayMicros)*time.Microsecond)
+		h.Delay.update(now, newest.Sent, f.ReceivedAt, newest.total)
+		h.sampleRate(f, newest)
+		h.endRound(now, newest.Number)
+	}
+	h.result.CE = f.CE
+	h.detect(now)
+	h.advance()
+	return &h.result, true
+}
+
+func (h *History) reset() {
+	clear(h.result.Acked)
+	clear(h.result.Lost)
+	h.result = Result{Acked: h.result.Acked[:0], Lost: h.result.Lost[:0]}
+}
+
+// take marks what the frame acknowledges and returns the newest packet of it, and whether that one is a measurement.
+func (h *History) take(now mono.Time, f *wire.AckFrame) (newest Packet, sample bool) {
+	oldest := uint64(0)
+	if h.next > uint64(len(h.ring)) {
+		oldest = h.next - uint64(len(h.ring))
+	}
+	for i := range f.Count {
+		r := f.Ranges[i]
+		if r.Last < oldest {
+			break
+		}
+		// Below base only packets declared lost are of interest, and those are near.
+		for n := r.Last + 1; n > max(r.First, oldest); n-- {
+			p := h.at(n - 1)
+			if p.Number != n-1 {
+				break
+			}
+			if p.state == lost {
+				h.foundLate(p)
+			}
+			if p.state == outstanding {
+				if n-1 == f.Largest() {
+					newest, sample = *p, true
+				}
+				h.acked(p)
+			} else if n-1 < h.base && h.base-n > 2*reorderSpan {
+				break
+			}
+		}
+	}
+	if largest := f.Largest(); !h.anyAck || largest > h.largest {
+		h.largest, h.anyAck = largest, true
+	}
+	return newest, sample
+}
+
+// reorderSpan is how far below the oldest outstanding packet late arrivals of packets declared lost are looked for.
+const reorderSpan = 128
+
+func (h *History) acked(p *Packet) {
+	if p.Sent < h.largestSent {
+		h.reordered(h.largestSent.Sub(p.Sent))
+	}
+	h.largestSent = mono.Max(h.largestSent, p.Sent)
+	h.inflight -= int64(p.Wire)
+	h.count--
+	h.result.New = true
+	h.result.AckedBytes += int64(p.Wire)
+	h.result.Acked = append(h.result.Acked, *p)
+	p.state, p.Buf = acknowledged, nil
+}
+
+func (h *History) foundLate(p *Packet) {
+	p.state = acknowledged
+	h.result.Late++
+	h.reordered(h.largestSent.Sub(p.Sent))
+}
+
+func (h *History) reordered(by time.Duration) {
+	if by > h.late {
+		h.late = min(by, maxReorderWindow)
+	}
+}
+
+// window is how much later than a packet sent after it a packet may come before it counts as lost.
+func (h *History) window() time.Duration {
+	return min(max(h.RTT.Smoothed()/8, granularity, h.late+h.late/4), maxReorderWindow)
+}
+
+// sampleRate gives the delivery rate between the flight that newest belongs to and now, by the receiver's clock.
+func (h *History) sampleRate(f *wire.AckFrame, newest Packet) {
+	bytes := int64(f.Received - newest.delivered)
+	arrive := time.Duration(int32(f.ReceivedAt-newest.deliveredAt)) * time.Microsecond
+	sent := newest.Sent.Sub(newest.firstSent)
+	if f.Received > h.received || !h.anyAck {
+		h.received, h.receivedAt = f.Received, f.ReceivedAt
+		h.firstSent = newest.Sent
+	}
+	span := max(arrive, sent)
+	if bytes <= 0 || span <= 0 || span < h.RTT.Min()*3/4 {
+		return
+	}
+	h.result.Rate = bytes * int64(time.Second) / int64(span)
+	h.result.SendRate = bytes * int64(time.Second) / int64(max(sent, time.Microsecond))
+	h.result.Limited = newest.limited
+}
+
+// endRound notices that a round trip has passed.
+func (h *History) endRound(now mono.Time, n uint64) {
+	if n < h.roundEnd {
+		return
+	}
+	h.roundEnd = h.next
+	h.result.Round = true
+	h.result.RoundQueue = h.Delay.endRound()
+	h.late -= h.late / reorderDecayRounds
+	if h.late < 100*time.Microsecond {
+		h.late = 0
+	}
+	if now > h.ageAt {
+		h.RTT.Age()
+		h.ageAt = now.Add(floorBuckets * floorBucket / 2)
+	}
+}
+
+// detect declares packets lost (RFC 9002 section 6.1) and arms the loss timer for the others.
+func (h *History) detect(now mono.Time) {
+	h.lossTimer = mono.Never
+	if !h.anyAck {
+		return
+	}
+	window := h.window()
+	for n := h.base; n < h.largest; n++ {
+		p := h.at(n)
+		if p.state != outstanding {
+			continue
+		}
+		due := p.Sent.Add(h.RTT.Smoothed() + window)
+		switch {
+		case h.late == 0 && h.largest-n >= PacketThreshold, h.largestSent.Sub(p.Sent) > window, now >= due:
+			h.lose(p)
+		default:
+			h.lossTimer = mono.Min(h.lossTimer, due)
+		}
+	}
+}
+
+func (h *History) lose(p *Packet) {
+	h.inflight -= int64(p.Wire)
+	h.count--
+	h.result.LostBytes += int64(p.Wire)
+	h.result.Lost = append(h.result.Lost, *p)
+	p.state, p.Buf = lost, nil
+}
+
+// NextTimeout returns when OnTimeout wants to be called: for a loss or for a probe timeout.
+func (h *History) NextTimeout() mono.Time {
+	if h.count == 0 {
+		return mono.Never
+	}
+	if h.lossTimer != mono.Never {
+		return h.lossTimer
+	}
+	return h.lastSent.Add(h.RTT.PTO() << h.backoff)
+}
+
+// OnTimeout declares losses that time has decided, or reports a probe timeout.
+func (h *History) OnTimeout(now mono.Time) *Result {
+	h.reset()
+	switch {
+	case now < h.NextTimeout():
+	case h.lossTimer != mono.Never:
+		h.detect(now)
+		h.advance()
+	default:
+		h.result.Probe = true
+		h.backoff = min(h.backoff+1, maxBackoff)
+	}
+	return &h.result
+}
+
+// Abandon hands all outstanding packets back as lost: the path is gone or not trusted any more. Acknowledgements
+// that still come for them count as late.
+func (h *History) Abandon() *Result {
+	h.reset()
+	for n := h.base; n < h.next; n++ {
+		if p := h.at(n); p.state == outstanding {
+			h.lose(p)
+		}
+	}
+	h.advance()
+	h.lossTimer, h.backoff = mono.Never, 0
+	return &h.result
+}
+
+// EachOutstanding calls fn for each packet on the way, oldest first, until it returns false. fn must not keep it.
+func (h *History) EachOutstanding(fn func(*Packet) bool) {
+	for n := h.base; n < h.next; n++ {
+		if p := h.at(n); p.state == outstanding && !fn(p) {
+			return
+		}
+	}
+}

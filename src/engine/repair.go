@@ -1,0 +1,165 @@
+package engine
+
+import (
+	"mpproxy/src/engine/mono"
+	"mpproxy/src/engine/packet"
+	"mpproxy/src/engine/path"
+	"mpproxy/src/engine/recovery"
+	"mpproxy/src/engine/wire"
+	"mpproxy/src/stats"
+)
+
+// What a datagram carried beside data, in recovery.Payload.Control: the size of an MTU probe in the low bits.
+const controlProbe = 1 << 31
+
+// repair is an inner packet whose datagram was lost.
+type repair struct {
+	load  recovery.Payload
+	lost  mono.Time
+	until mono.Time
+	from  uint32 // the path it was lost on
+}
+
+// repairs is a bounded queue, oldest loss first. The zero value is ready.
+type repairs struct {
+	ring []repair
+	head int
+	n    int
+}
+
+func (q *repairs) len() int { return q.n }
+
+func (q *repairs) push(r repair) bool {
+	if q.n >= maxRepairs {
+		return false
+	}
+	if q.n == len(q.ring) {
+		bigger := make([]repair, max(64, 2*len(q.ring)))
+		for i := range q.n {
+			bigger[i] = q.ring[(q.head+i)%len(q.ring)]
+		}
+		q.ring, q.head = bigger, 0
+	}
+	q.ring[(q.head+q.n)%len(q.ring)] = r
+	q.n++
+	return true
+}
+
+func (q *repairs) front() *repair { return &q.ring[q.head] }
+
+func (q *repairs) pop() repair {
+	r := q.ring[q.head]
+	q.ring[q.head] = repair{}
+	q.head = (q.head + 1) % len(q.ring)
+	q.n--
+	return r
+}
+
+// unlane makes all waiting repairs plain packets: their lanes are gone with the session.
+func (q *repairs) unlane() {
+	for i := range q.n {
+		r := &q.ring[(q.head+i)%len(q.ring)]
+		r.load.Lane, r.load.Laned = 0, false
+	}
+}
+
+func (q *repairs) drop() {
+	for q.n > 0 {
+		q.pop().load.Buf.Release()
+	}
+}
+
+// settle is for a packet that arrived.
+func (t *Tunnel) settle(p *path.Path, s *recovery.Packet) {
+	if s.Control&controlProbe != 0 {
+		p.MTU.Proved(int(s.Control &^ controlProbe))
+	} else if s.Buf != nil {
+		p.MTU.Proved(int(s.Wire) - p.Overhead)
+	}
+	t.release(s.Buf)
+}
+
+func (t *Tunnel) release(b *packet.Buf) {
+	if b != nil {
+		t.held -= int64(b.Len())
+		b.Release()
+	}
+}
+
+// salvage queues what was lost on a path to be sent again where it arrives first.
+func (t *Tunnel) salvage(now mono.Time, p *path.Path, r *recovery.Result) {
+	for i := range r.Lost {
+		s := &r.Lost[i]
+		if s.Control&controlProbe != 0 {
+			p.MTU.ProbeLost(int(s.Control &^ controlProbe))
+		}
+		if s.Buf == nil {
+			continue
+		}
+		t.counts.Lost++
+		life := repairLife
+		if s.Urgent {
+			life = urgentLife
+		}
+		fresh := repair{load: s.Payload, lost: now, until: now.Add(life), from: p.ID}
+		if s.Copies > 0 {
+			fresh.until = s.Until
+		}
+		if now > fresh.until || !t.repairs.push(fresh) {
+			t.giveUp(s.Payload)
+		}
+	}
+}
+
+// giveUp lets a packet go; its lane need not wait for it.
+func (t *Tunnel) giveUp(load recovery.Payload) {
+	t.drops.Add(stats.GaveUp, 1)
+	if load.Laned {
+		t.lanes.gaveUp(load.Lane, load.Seq)
+	}
+	t.release(load.Buf)
+}
+
+// sendRepairs sends lost packets again, ahead of new data.
+func (t *Tunnel) sendRepairs(now mono.Time, out *Batch) {
+	for t.repairs.len() > 0 && len(out.Datagrams) < maxBatch {
+		r := t.repairs.front()
+		if now > r.until {
+			t.giveUp(t.repairs.pop().load)
+			continue
+		}
+		p := t.repairPath(now, r)
+		if p == nil {
+			return
+		}
+		load := t.repairs.pop()
+		load.load.Copies++
+		load.load.Until = load.until
+		t.counts.Repaired++
+		t.sendData(now, p, load.load, true, out)
+	}
+}
+
+// repairPath is where a lost packet would arrive first. A path that just lost it comes second if it is no sooner.
+func (t *Tunnel) repairPath(now mono.Time, r *repair) *path.Path {
+	var best *path.Path
+	var bestAt mono.Time
+	for _, p := range t.eligible {
+		if !p.CanUrge() || !p.HasWindow() {
+			continue
+		}
+		at := now.Add(p.Arrival(now, r.load.Buf.Len(), 1))
+		if p.ID == r.from && r.load.Copies > 0 {
+			at = at.Add(p.Sent.RTT.Smoothed() / 2)
+		}
+		if best == nil || at < bestAt {
+			best, bestAt = p, at
+		}
+	}
+	return best
+}
+
+// dataFrame is the frame that carries a payload.
+func dataFrame(load *recovery.Payload, again bool) wire.DataFrame {
+	return wire.DataFrame{Laned: load.Laned, Lane: load.Lane, Seq: load.Seq, Repair: again}
+}

@@ -1,0 +1,199 @@
+// Package sched chooses the path of the next packet, as late as possible.
+//
+// A packet that is not part of a backlog goes where it arrives first, and its flow stays there as long as moving could
+// reorder it. A backlogged flow is spread over every path whose one-way delay is within the profile's budget, so that
+// all links carry it.
+//
+// No clock, no randomness of its own, no goroutine, no log, no I/O.
+package sched
+
+import (
+	"time"
+
+	"mpproxy/src/engine/flowq"
+	"mpproxy/src/engine/mono"
+	"mpproxy/src/engine/path"
+)
+
+// Kind is a scheduler by name.
+type Kind uint8
+
+// The schedulers.
+const (
+	// Earliest sends each packet where it is predicted to arrive first.
+	Earliest Kind = iota
+	// Greedy lets every path take from one queue whenever its congestion control lets it.
+	Greedy
+)
+
+const (
+	// Quantum of backlog (bytes) is what makes a flow worth spreading.
+	Quantum = 2 * 1500
+	// flowletMargin is added to the one-way difference that a pause must exceed for a flow to move without reordering.
+	flowletMargin = time.Millisecond
+	// moveGain and movePercent must be gained for moveAfter for a flow to move anyway.
+	moveGain    = 5 * time.Millisecond
+	movePercent = 20
+	moveAfter   = 500 * time.Millisecond
+	// hysteresis keeps a path in the budget once it is in, in percent.
+	hysteresis = 110
+)
+
+// Scheduler picks paths. Make it with New.
+type Scheduler struct {
+	kind   Kind
+	budget time.Duration
+	turn   int
+	spread map[uint32]bool // paths within the budget
+}
+
+// New returns a scheduler that spreads flows over paths whose one-way delays differ by at most budget.
+func New(kind Kind, budget time.Duration) *Scheduler {
+	return &Scheduler{kind: kind, budget: budget, spread: make(map[uint32]bool)}
+}
+
+// Forget drops what is remembered of a path.
+func (s *Scheduler) Forget(id uint32) { delete(s.spread, id) }
+
+// Refresh decides anew which paths are within the budget; call it some times per second, and when paths change.
+func (s *Scheduler) Refresh(paths []*path.Path) {
+	best, ok := time.Duration(0), false
+	for _, p := range paths {
+		if p.Usable() && (!ok || p.Base() < best) {
+			best, ok = p.Base(), true
+		}
+	}
+	for _, p := range paths {
+		limit := s.budget
+		if s.spread[p.ID] {
+			limit = limit * hysteresis / 100
+		}
+		s.spread[p.ID] = p.Usable() && p.Base()-best <= limit
+	}
+}
+
+// Spreads reports whether the path is within the budget.
+func (s *Scheduler) Spreads(id uint32) bool { return s.spread[id] }
+
+// Wide reports whether a backlogged flow has more than one path, or one that loses packets, so that a lane is worth having.
+func (s *Scheduler) Wide(paths []*path.Path) bool {
+	n := 0
+	for _, p := range paths {
+		if s.spread[p.ID] {
+			n++
+		}
+	}
+	return n > 0
+}
+
+// Single picks the path for the head of a flow that is not spread: nil if none may take it now. urgent packets may go
+// ahead of the pacing. The flow's binding follows.
+func (s *Scheduler) Single(now mono.Time, f *flowq.Flow, size int, urgent bool, paths []*path.Path) *path.Path {
+	k := time.Duration(1)
+	if urgent {
+		k = 2
+	}
+	best, bestAt := Soonest(now, size, k, paths, nil)
+	if best == nil {
+		return nil
+	}
+	b := &f.Binding
+	use := best
+	if b.HasPath && b.Path != best.ID {
+		if old := find(paths, b.Path); old != nil && old.Usable() && !old.Busy && !s.moves(now, f, old.Arrival(now, size, k), bestAt) {
+			use = old
+		}
+	}
+	if b.Path == best.ID {
+		b.Moved = 0
+	}
+	ready := use.CanSend() || urgent && use.CanUrge()
+	if !ready {
+		return nil
+	}
+	b.Path, b.HasPath, b.LastSent = use.ID, true, now
+	return use
+}
+
+// moves decides whether a flow leaves a path on which its packets arrive at oldAt for one where they arrive at newAt.
+func (s *Scheduler) moves(now mono.Time, f *flowq.Flow, oldAt, newAt time.Duration) bool {
+	b := &f.Binding
+	gain := oldAt - newAt
+	if now.Sub(b.LastSent) > gain+flowletMargin {
+		b.Moved = 0
+		return true
+	}
+	if gain < moveGain || gain*100 < oldAt*movePercent {
+		b.Moved = 0
+		return false
+	}
+	if b.Moved == 0 {
+		b.Moved = now
+	}
+	if now.Sub(b.Moved) < moveAfter {
+		return false
+	}
+	b.Moved = 0
+	return true
+}
+
+// Spread picks the path for the head of a spread flow. Without backlog the flow is limited by its own window and a
+// later path can only hurt it: then only the earliest will do.
+func (s *Scheduler) Spread(now mono.Time, f *flowq.Flow, size int, paths []*path.Path) *path.Path {
+	if s.kind == Greedy {
+		return s.greedy(paths)
+	}
+	var best, open *path.Path
+	var bestAt, openAt time.Duration
+	for _, p := range paths {
+		if !p.Usable() || !s.spread[p.ID] {
+			continue
+		}
+		at := p.Arrival(now, size, 1)
+		if best == nil || at < bestAt {
+			best, bestAt = p, at
+		}
+		if p.CanSend() && (open == nil || at < openAt) {
+			open, openAt = p, at
+		}
+	}
+	if open == nil || open == best || f.BacklogBytes() > Quantum {
+		return open
+	}
+	return nil
+}
+
+func (s *Scheduler) greedy(paths []*path.Path) *path.Path {
+	for i := range paths {
+		p := paths[(s.turn+i)%len(paths)]
+		if p.CanSend() && s.spread[p.ID] {
+			s.turn = (s.turn + i + 1) % len(paths)
+			return p
+		}
+	}
+	return nil
+}
+
+// Soonest returns the usable path on which n bytes would arrive first, nil if there is none; except is left out.
+func Soonest(now mono.Time, n int, k time.Duration, paths []*path.Path, except *path.Path) (*path.Path, time.Duration) {
+	var best *path.Path
+	var bestAt time.Duration
+	for _, p := range paths {
+		if p == except || !p.Usable() || p.Busy {
+			continue
+		}
+		if at := p.Arrival(now, n, k); best == nil || at < bestAt {
+			best, bestAt = p, at
+		}
+	}
+	return best, bestAt
+}
+
+func find(paths []*path.Path, id uint32) *path.Path {
+	for _, p := range paths {
+		if p.ID == id {
+			return p
+		}
+	}
+	return nil
+}

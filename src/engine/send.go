@@ -1,0 +1,370 @@
+package engine
+
+import (
+	"encoding/binary"
+	"time"
+
+	"mpproxy/src/engine/congestion"
+	"mpproxy/src/engine/flowq"
+	"mpproxy/src/engine/mono"
+	"mpproxy/src/engine/packet"
+	"mpproxy/src/engine/path"
+	"mpproxy/src/engine/recovery"
+	"mpproxy/src/engine/sched"
+	"mpproxy/src/engine/wire"
+	"mpproxy/src/stats"
+)
+
+// Poll fills out with what is to be sent now: first what keeps the session alive, then repairs, then inner packets. more
+// reports that the batch was full and Poll should be called again soon.
+func (t *Tunnel) Poll(now mono.Time, out *Batch) (more bool) {
+	if t.sending == nil {
+		return false
+	}
+	for _, p := range t.paths {
+		p.Refill(now)
+	}
+	t.sendControl(now, out)
+	t.sendAcks(now, out)
+	t.sendRepairs(now, out)
+	return t.sendQueued(now, out)
+}
+
+// sendQueued binds queued packets to paths while any path has room.
+func (t *Tunnel) sendQueued(now mono.Time, out *Batch) (more bool) {
+	for len(out.Datagrams) < maxBatch {
+		f := t.queue.Next(now, !t.anyRoom())
+		if f == nil {
+			break
+		}
+		p := t.pick(now, f)
+		if p == nil {
+			t.queue.Park(f)
+			continue
+		}
+		t.sendHead(now, f, p, out)
+	}
+	t.queue.Unpark()
+	more = len(out.Datagrams) >= maxBatch
+	if packets, _ := t.queue.Backlog(); packets == 0 && !more && t.repairs.len() == 0 {
+		t.markLimited()
+	}
+	return more
+}
+
+// anyRoom reports whether some eligible path could take a packet.
+func (t *Tunnel) anyRoom() bool {
+	for _, p := range t.eligible {
+		if p.CanSend() {
+			return true
+		}
+	}
+	return false
+}
+
+// markLimited tells the paths with room that there was nothing for them to carry.
+func (t *Tunnel) markLimited() {
+	for _, p := range t.paths {
+		if p.Usable() && p.HasWindow() {
+			p.Sent.MarkLimited()
+		}
+	}
+}
+
+// pick finds the path for a flow's head. A flow with a backlog gets a lane first, so that it may be spread and repaired in order.
+func (t *Tunnel) pick(now mono.Time, f *flowq.Flow) *path.Path {
+	size := f.Head().Len() + wire.HeaderBytes + FrameBytes + wire.TagBytes
+	class := f.Class()
+	urgent := class == flowq.Urgent
+	if !f.Binding.HasLane && !urgent && f.BacklogBytes() > sched.Quantum && t.sched.Wide(t.eligible) {
+		t.lanes.acquire(now, f)
+	}
+	if f.Binding.HasLane && !urgent {
+		return t.sched.Spread(now, f, size, t.eligible)
+	}
+	return t.sched.Single(now, f, size, urgent || class == flowq.Sparse, t.eligible)
+}
+
+// sendHead takes the flow's head and sends it over p.
+func (t *Tunnel) sendHead(now mono.Time, f *flowq.Flow, p *path.Path, out *Batch) {
+	b := t.queue.Pop(now, f)
+	load := recovery.Payload{Buf: b, Born: b.Enqueued, Urgent: flowq.Class(b.Class) == flowq.Urgent}
+	if f.Binding.HasLane {
+		if l := t.lanes.find(f.Binding.Lane); l != nil {
+			load.Laned, load.Lane, load.Seq = true, l.id, l.take(now, p)
+		}
+	}
+	t.counts.PacketsOut++
+	t.counts.BytesOut += uint64(b.Len())
+	t.held += int64(b.Len())
+	t.sendData(now, p, load, false, out)
+}
+
+// sendData sends an inner packet over p, in two parts if the path is too small for it. The payload passes to the path's history.
+func (t *Tunnel) sendData(now mono.Time, p *path.Path, load recovery.Payload, again bool, out *Batch) {
+	frame := dataFrame(&load, again)
+	n := load.Buf.Len()
+	overhead := wire.HeaderBytes + frame.HeaderBytes() + wire.TagBytes
+	if n+overhead > p.MTU.Size() {
+		t.sendParts(now, p, load, frame, out)
+		return
+	}
+	d := t.datagram(p, out)
+	out.arena = wire.AppendDataHeader(out.arena, frame)
+	d.to = len(out.arena)
+	d.buf, d.bufFrom, d.bufTo = load.Buf.Retain(), 0, n
+	t.sent(now, p, d, out, true, t.keep(load))
+}
+
+// sendParts sends a packet in two halves; only the second half's fate decides about a repair, which then brings both.
+func (t *Tunnel) sendParts(now mono.Time, p *path.Path, load recovery.Payload, frame wire.DataFrame, out *Batch) {
+	n := load.Buf.Len()
+	t.parts.nextID++
+	frame.PartID = t.parts.nextID
+	cuts := [3]int{0, (n + 1) / 2, n}
+	for i, part := range [2]wire.Part{wire.FirstPart, wire.SecondPart} {
+		frame.Part = part
+		d := t.datagram(p, out)
+		out.arena = wire.AppendDataHeader(out.arena, frame)
+		d.to = len(out.arena)
+		d.buf, d.bufFrom, d.bufTo = load.Buf.Retain(), cuts[i], cuts[i+1]
+		kept := recovery.Payload{}
+		if part == wire.SecondPart {
+			kept = t.keep(load)
+		} else {
+			// Each half is watched: a repair of either sends the whole packet again.
+			first := load
+			first.Buf = load.Buf.Retain()
+			t.held += int64(n)
+			kept = t.keep(first)
+		}
+		t.sent(now, p, d, out, true, kept)
+	}
+}
+
+// keep bounds what is held for repair: beyond the limit a packet is sent but cannot be repaired.
+func (t *Tunnel) keep(load recovery.Payload) recovery.Payload {
+	if t.held <= int64(t.params.RepairBytes) {
+		return load
+	}
+	t.drops.Add(stats.RepairPushedOut, 1)
+	t.release(load.Buf)
+	return recovery.Payload{}
+}
+
+// datagram begins a descriptor for p.
+func (t *Tunnel) datagram(p *path.Path, out *Batch) *Datagram {
+	out.Datagrams = append(out.Datagrams, Datagram{
+		Sending: t.sending, Path: p.ID, ConnID: t.ids.ConnID(t.out, p.ID), Link: p.Link,
+		To: p.Peer.Remote, Local: p.Peer.Local, from: len(out.arena), to: len(out.arena),
+	})
+	return &out.Datagrams[len(out.Datagrams)-1]
+}
+
+// sent finishes a descriptor: number, epoch, accounts.
+func (t *Tunnel) sent(now mono.Time, p *path.Path, d *Datagram, out *Batch, eliciting bool, load recovery.Payload) {
+	d.Number = p.Sent.Next()
+	d.Epoch = t.sending.Next()
+	size := out.Size(len(out.Datagrams) - 1)
+	p.OnSent(now, size, eliciting, load)
+}
+
+// sendControl sends what keeps paths and session alive: probes, challenges, marks, configuration.
+func (t *Tunnel) sendControl(now mono.Time, out *Batch) {
+	for _, p := range t.paths {
+		t.sendChallenges(now, p, out)
+		t.sendProbes(now, p, out)
+	}
+	for _, r := range t.responses {
+		t.sendResponse(now, r, out)
+	}
+	t.responses = t.responses[:0]
+	t.sendMarks(now, out)
+	best, _ := sched.Soonest(now, 100, 1, t.paths, nil)
+	if best == nil {
+		return
+	}
+	if t.config.due(now) {
+		d := t.datagram(best, out)
+		out.arena = wire.ConfigFrame{ID: t.config.id, Blob: t.config.blob}.Append(out.arena)
+		t.finish(now, best, d, out)
+	}
+	if len(t.configAcks) > 0 || len(t.lanes.given) > 0 || t.delaysDue(now) {
+		d := t.datagram(best, out)
+		for _, id := range t.configAcks {
+			out.arena = wire.ConfigAckFrame{ID: id}.Append(out.arena)
+		}
+		t.configAcks = t.configAcks[:0]
+		out.arena = t.lanes.appendGiven(out.arena)
+		if now >= t.delaysAt {
+			out.arena = t.appendDelays(out.arena)
+			t.delaysAt = now.Add(delaysEvery)
+		}
+		t.finish(now, best, d, out)
+	}
+}
+
+// delaysDue reports that the receiver should be told about delays: only while lanes are used.
+func (t *Tunnel) delaysDue(now mono.Time) bool { return len(t.lanes.active) > 0 && now >= t.delaysAt }
+
+// finish closes a descriptor that carries only control frames; an empty one is taken back.
+func (t *Tunnel) finish(now mono.Time, p *path.Path, d *Datagram, out *Batch) {
+	d.to = len(out.arena)
+	if d.to == d.from {
+		out.Datagrams = out.Datagrams[:len(out.Datagrams)-1]
+		return
+	}
+	t.sent(now, p, d, out, true, recovery.Payload{})
+}
+
+func (t *Tunnel) sendChallenges(now mono.Time, p *path.Path, out *Batch) {
+	const size = 100
+	for {
+		token, to, local, due := p.Peer.Challenge(now, size)
+		if !due {
+			return
+		}
+		d := t.datagram(p, out)
+		d.To, d.Local = to, local
+		var f wire.ChallengeFrame
+		binary.BigEndian.PutUint64(f.Data[:], token)
+		out.arena = f.Append(out.arena)
+		t.finish(now, p, d, out)
+	}
+}
+
+func (t *Tunnel) sendResponse(now mono.Time, r response, out *Batch) {
+	p := t.Path(r.path)
+	if p == nil || !p.Peer.Allows(100) {
+		return
+	}
+	d := t.datagram(p, out)
+	if t.params.Initiator {
+		d.To, d.Local = p.Peer.Remote, p.Peer.Local
+	} else {
+		d.To, d.Local = r.to, r.local
+	}
+	out.arena = wire.ResponseFrame{Data: r.data}.Append(out.arena)
+	t.finish(now, p, d, out)
+}
+
+// sendProbes asks a path whether it is alive, and how large its datagrams may be.
+func (t *Tunnel) sendProbes(now mono.Time, p *path.Path, out *Batch) {
+	if !p.Peer.Remote.IsValid() || !p.Peer.Allows(probeBytes) && !p.Peer.Allows(100) {
+		return
+	}
+	if p.Probe(now, t.lastData) {
+		d := t.datagram(p, out)
+		out.arena = wire.PingFrame{}.Append(out.arena)
+		if p.State() == path.Opening && t.params.Initiator {
+			out.arena = pad(out.arena, d, probeBytes)
+		}
+		t.finish(now, p, d, out)
+	}
+	if size := t.mtuProbe(p); size != 0 {
+		d := t.datagram(p, out)
+		out.arena = wire.PingFrame{}.Append(out.arena)
+		out.arena = pad(out.arena, d, size)
+		d.to = len(out.arena)
+		t.sent(now, p, d, out, true, recovery.Payload{Control: controlProbe | uint32(size)})
+	}
+}
+
+func (t *Tunnel) mtuProbe(p *path.Path) int {
+	if !p.Usable() {
+		return 0
+	}
+	return p.MTU.Next()
+}
+
+// pad fills the datagram up to size bytes once sealed.
+func pad(arena []byte, d *Datagram, size int) []byte {
+	if n := size - wire.HeaderBytes - wire.TagBytes - (len(arena) - d.from); n > 0 {
+		arena = wire.PaddingFrame{Bytes: n}.Append(arena)
+	}
+	return arena
+}
+
+// sendMarks tells the receiver that a lane has left a path, so that it does not wait there.
+func (t *Tunnel) sendMarks(now mono.Time, out *Batch) {
+	for {
+		l, id, ok := t.lanes.dueMark(now)
+		if !ok {
+			return
+		}
+		p := t.Path(id)
+		if p == nil || p.State() == path.Down || len(out.Datagrams) >= maxBatch {
+			continue
+		}
+		d := t.datagram(p, out)
+		out.arena = wire.LaneMarkFrame{Lane: l.id, Seq: l.next}.Append(out.arena)
+		t.finish(now, p, d, out)
+	}
+}
+
+// sendAcks acknowledges what came on all paths, on the way back that is the earliest, and now and then on a second.
+func (t *Tunnel) sendAcks(now mono.Time, out *Batch) {
+	due, troubled := false, false
+	for _, p := range t.paths {
+		due = due || now >= p.Rx.Due(p.Sent.RTT.Smoothed())
+		troubled = troubled || p.State() == path.Suspect
+	}
+	if !due {
+		return
+	}
+	best, _ := sched.Soonest(now, 100, 1, t.paths, nil)
+	if best == nil {
+		t.ackEverywhere(now, out)
+		return
+	}
+	from := len(out.arena)
+	second, _ := sched.Soonest(now, 100, 1, t.paths, best)
+	every := min(max(2*best.Sent.RTT.Smoothed(), ackCopyMin), ackCopyMax)
+	copied := second != nil && (troubled || now.Sub(t.lastAckCopy) >= every)
+	t.ackOn(now, best, out)
+	if copied {
+		t.lastAckCopy = now
+		t.ackOn(now, second, out)
+	}
+	_ = from
+	for _, p := range t.paths {
+		if p.Rx.Pending() {
+			p.Rx.Acked(now)
+		}
+	}
+}
+
+// ackOn sends one datagram on p with the acknowledgements of every path that owes some.
+func (t *Tunnel) ackOn(now mono.Time, p *path.Path, out *Batch) {
+	d := t.datagram(p, out)
+	for _, of := range t.paths {
+		if of.Rx.Pending() && len(out.arena)-d.from < probeBytes-wire.MaxAckBytes && of.Rx.Fill(now, of.ID, of.Sent.RTT.Smoothed(), &t.ack) {
+			out.arena = t.ack.Append(out.arena)
+		}
+	}
+	ping := now.Sub(p.Sent.LastSent()) >= max(ackPingEvery, p.Sent.RTT.Smoothed()/2)
+	if ping {
+		out.arena = wire.PingFrame{}.Append(out.arena)
+	}
+	d.to = len(out.arena)
+	t.counts.Acks++
+	t.sent(now, p, d, out, ping, recovery.Payload{})
+}
+
+// ackEverywhere is for a tunnel without usable path: each path that something came on answers for itself.
+func (t *Tunnel) ackEverywhere(now mono.Time, out *Batch) {
+	for _, p := range t.paths {
+		if !p.Peer.Remote.IsValid() || !p.Peer.Allows(probeBytes) || now.Sub(p.Rx.Heard()) > time.Second {
+			continue
+		}
+		t.ackOn(now, p, out)
+	}
+	for _, p := range t.paths {
+		if p.Rx.Pending() {
+			p.Rx.Acked(now)
+		}
+	}
+}
+
+var _ = congestion.MTU
+var _ *packet.Buf

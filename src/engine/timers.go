@@ -1,0 +1,157 @@
+package engine
+
+import (
+	"time"
+
+	"mpproxy/src/engine/lane"
+	"mpproxy/src/engine/mono"
+	"mpproxy/src/engine/path"
+	"mpproxy/src/engine/wire"
+)
+
+// NextTimeout is when OnTimeout and Poll want to be called next if nothing else happens.
+func (t *Tunnel) NextTimeout() mono.Time {
+	if t.sending == nil {
+		return noTime
+	}
+	at := mono.Min(t.refreshAt, t.in.NextTimeout())
+	waiting := t.repairs.len() > 0 || t.Backlog() > 0
+	for _, p := range t.paths {
+		at = mono.Min(at, mono.Min(p.Sent.NextTimeout(), p.NextCheck(t.lastHeard, t.lastData)))
+		at = mono.Min(at, mono.Min(p.Rx.Due(p.Sent.RTT.Smoothed()), p.Peer.NextChallenge()))
+		if waiting && p.Usable() && !p.Busy && !p.Pace.Ready() && p.HasWindow() {
+			// A path that is ready was passed over by choice.
+			at = mono.Min(at, p.NextSend())
+		}
+	}
+	at = mono.Min(at, t.lanes.nextMark())
+	return at
+}
+
+// OnTimeout does what time alone decides. Poll afterwards.
+func (t *Tunnel) OnTimeout(now mono.Time) {
+	if t.sending == nil {
+		return
+	}
+	for _, p := range t.paths {
+		if now >= p.Sent.NextTimeout() {
+			r := p.Timeout(now)
+			t.salvage(now, p, r)
+			if r.Probe {
+				p.ProbeNow()
+			}
+		}
+		if p.Check(now, t.lastHeard) {
+			t.salvage(now, p, p.Sent.Abandon())
+			t.refreshAt = now
+		}
+		if moved, host := p.Peer.Settle(now); moved && host {
+			p.Restart(now)
+		}
+	}
+	if now >= t.in.NextTimeout() {
+		t.delivered = t.in.OnTimeout(now, t.delivered)
+	}
+	if now >= t.refreshAt {
+		t.refresh(now)
+	}
+}
+
+// refresh makes the slow decisions: who is eligible, how long flows may queue, which lanes are idle.
+func (t *Tunnel) refresh(now mono.Time) {
+	t.refreshAt = now.Add(refreshEvery)
+	t.chooseMetric()
+	t.sched.Refresh(t.eligible)
+	var best, slowest, back time.Duration
+	var capacity int64
+	first := true
+	for _, p := range t.eligible {
+		if !p.Usable() {
+			continue
+		}
+		rtt := p.Sent.RTT.Min()
+		if first || rtt < best {
+			best = rtt
+		}
+		if t.sched.Spreads(p.ID) {
+			slowest = max(slowest, rtt)
+		}
+		capacity += p.CC.Bandwidth()
+		first = false
+	}
+	back = best
+	t.queue.SetRTT(best+20*time.Millisecond, (slowest+back)/2+20*time.Millisecond)
+	t.queue.SetCapacity(float64(capacity) * 8)
+	t.queue.Expire(now)
+	t.lanes.expire(now, t.queue)
+	t.parts.expire(now, &t.drops)
+	for _, p := range t.paths {
+		t.in.SetPath(p.ID, t.pathInfo(now, p))
+	}
+}
+
+// pathInfo is what the lanes need to know of a path that packets come on.
+func (t *Tunnel) pathInfo(now mono.Time, p *path.Path) lane.PathInfo {
+	info := t.lanes.told(p.ID)
+	info.Up = p.Rx.Heard() != 0 && now.Sub(p.Rx.Heard()) < time.Second
+	info.Reorder = p.Rx.Reorder()
+	return info
+}
+
+// chooseMetric collects the paths that data may use: the usable ones of the lowest metric, and those that take the overflow.
+func (t *Tunnel) chooseMetric() {
+	found := false
+	for _, p := range t.paths {
+		if p.Usable() && (!found || p.Metric < t.metric) {
+			t.metric, found = p.Metric, true
+		}
+	}
+	t.eligible = t.eligible[:0]
+	for _, p := range t.paths {
+		if p.Metric == t.metric {
+			t.eligible = append(t.eligible, p)
+		}
+	}
+	for _, p := range t.paths {
+		if p.Metric > t.metric && p.Overflow && p.Usable() {
+			t.eligible = append(t.eligible, p)
+		}
+	}
+}
+
+// appendDelays tells the receiver which path is how much later than the fastest, and how long a repair takes.
+func (t *Tunnel) appendDelays(dst []byte) []byte {
+	var f wire.DelaysFrame
+	var best time.Duration
+	repair, first := time.Duration(0), true
+	for _, p := range t.paths {
+		if !p.Usable() || !p.Sent.Delay.Known() {
+			continue
+		}
+		if first || p.Base() < best {
+			best = p.Base()
+		}
+		if rtt := p.Sent.RTT.Smoothed(); first || rtt < repair {
+			repair = rtt
+		}
+		first = false
+	}
+	if first {
+		return dst
+	}
+	for _, p := range t.paths {
+		if !p.Usable() || !p.Sent.Delay.Known() || f.Count >= len(f.Paths) {
+			continue
+		}
+		late := p.Sent.Delay.Recent() - best
+		f.Paths[f.Count] = wire.PathDelay{Path: p.ID, Relative: units(late), Deviation: units(p.Sent.Delay.Deviation())}
+		f.Count++
+	}
+	f.RepairWait = units(repair)
+	return f.Append(dst)
+}
+
+// units turns a duration into the wire's 100 µs.
+func units(d time.Duration) uint16 {
+	return uint16(min(max(d, 0)/(100*time.Microsecond), 65535))
+}
