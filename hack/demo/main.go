@@ -37,7 +37,7 @@ func main() {
 		os.Exit(2)
 	}
 	options.program = *program
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	well, err := run(ctx, options)
 	stop()
 	if err != nil {

@@ -90,13 +90,23 @@ func removeNamespace(name string) error {
 	return err
 }
 
-// RemoveStale removes the namespaces of earlier runs whose process is gone, and returns their names.
+// RemoveStale removes the namespaces and directories of earlier runs whose process is gone, and returns their names.
 func RemoveStale() ([]string, error) {
-	entries, err := os.ReadDir(namespaceDir)
+	namespaces, err := removeStale(namespaceDir, removeNamespace)
+	if err != nil {
+		return namespaces, err
+	}
+	directories, err := removeStale(os.TempDir(), func(name string) error { return os.RemoveAll(filepath.Join(os.TempDir(), name)) })
+	return append(namespaces, directories...), err
+}
+
+// removeStale calls remove for each entry of a directory that bears our mark and a dead process's id.
+func removeStale(dir string, remove func(name string) error) ([]string, error) {
+	entries, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	} else if err != nil {
-		return nil, fmt.Errorf("list namespaces: %w", err)
+		return nil, fmt.Errorf("list %s: %w", dir, err)
 	}
 	var removed []string
 	for _, entry := range entries {
@@ -104,7 +114,7 @@ func RemoveStale() ([]string, error) {
 		if !ok || alive(pid) {
 			continue
 		}
-		if err := removeNamespace(entry.Name()); err != nil {
+		if err := remove(entry.Name()); err != nil {
 			return removed, err
 		}
 		removed = append(removed, entry.Name())
