@@ -55,9 +55,10 @@ live_rooms() {
 }
 lab() { MPPROXY_PROGRAM=$PWD/build/mpproxy tests -p 1 -exec "$PWD/hack/innetns.sh" ./hack/lab; }
 namespaces() {
-	hack/innetns.sh sh -c "ip netns add mpptest$$ && ip netns del mpptest$$" && return
-	echo 'This machine lets us make no network namespaces (neither as root nor in a user namespace):'
-	echo 'the tests on real packets cannot run here and are counted as failed.'
+	hack/innetns.sh sh -c "ip netns add mpptest$$ && ip netns del mpptest$$ && : <>/dev/net/tun" && return
+	echo 'Here we can make no network namespaces, or not open /dev/net/tun (its owner and mode: below), neither as root'
+	echo 'nor in a user namespace. The tests on real packets cannot run and count as failed.'
+	ls -l /dev/net/tun
 	return 1
 }
 

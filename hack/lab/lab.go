@@ -70,7 +70,8 @@ func (l *Lab) onClose(f func() error) { l.closers = append(l.closers, f) }
 
 func (l *Lab) build() error {
 	var err error
-	if l.dir, err = os.MkdirTemp("", l.Namespace("")) // named as the namespaces, so that RemoveStale knows it; err != nil {
+	// Named as the namespaces are, so that RemoveStale knows it.
+	if l.dir, err = os.MkdirTemp("", l.Namespace("")); err != nil {
 		return fmt.Errorf("make directory: %w", err)
 	}
 	l.onClose(func() error { return os.RemoveAll(l.dir) })
