@@ -19,11 +19,11 @@ const (
 	// spareFlows bounds the free list of flows kept after a burst of many (about 400 bytes each).
 	spareFlows = 1024
 
-	// bulkPassedBytes is how much urgent and sparse traffic may pass waiting bulk flows before one of them goes first:
-	// bulk keeps a fifth even if urgent traffic of many hosts fills everything.
-	bulkPassedBytes = 4 * quantumBytes
-	// backgroundPassedBytes is the same for background flows, which thus keep a sixteenth.
-	backgroundPassedBytes = 15 * quantumBytes
+	// overtakeBytes is how much better traffic may pass a waiting level before one of its flows goes first: sparse and
+	// bulk keep a fifth each even if urgent traffic of many hosts fills everything.
+	overtakeBytes = 4 * quantumBytes
+	// overtakeBackgroundBytes is the same for background flows, which thus keep a sixteenth.
+	overtakeBackgroundBytes = 15 * quantumBytes
 
 	// urgentShare is the part of the capacity that one LAN host may use as urgent.
 	urgentShare = 0.20
@@ -36,7 +36,7 @@ const (
 
 	// targetShare is CoDel's target as a share of the expected inner round trip: a cubic sender that backs off
 	// to 0.7 needs about that much standing queue to keep the links busy.
-	targetShare = 4 // a quarter
+	targetShare = 3 // a quarter
 	// minInterval is CoDel's textbook interval; the interval is never below twice the target.
 	minInterval = 100 * time.Millisecond
 	// codelMemory is for how many intervals CoDel remembers its last drop rate (RFC 8289 section 5.4).

@@ -172,7 +172,7 @@ func (q *Queue) Pop(now mono.Time, f *Flow) *packet.Buf {
 	f.sent += uint64(n)
 	q.counts.Sent++
 	q.passed[level] = 0
-	for lower := max(level+1, Bulk); lower < classes; lower++ {
+	for lower := level + 1; lower < classes; lower++ {
 		if q.levels[lower].ready.head != nil {
 			q.passed[lower] += n
 		}

@@ -2,13 +2,11 @@ package flowq
 
 // pick returns the flow whose turn it is and that has a packet, nil if none.
 func (q *Queue) pick() *Flow {
-	if q.passed[Background] >= backgroundPassedBytes {
-		if f := q.front(Background); f != nil {
-			return f
+	for level := Background; level > Urgent; level-- {
+		if q.passed[level] < overtaken(level) {
+			continue
 		}
-	}
-	if q.passed[Bulk] >= bulkPassedBytes {
-		if f := q.front(Bulk); f != nil {
+		if f := q.front(level); f != nil {
 			return f
 		}
 	}
@@ -18,6 +16,14 @@ func (q *Queue) pick() *Flow {
 		}
 	}
 	return nil
+}
+
+// overtaken returns how many bytes may pass a waiting level.
+func overtaken(level Class) int {
+	if level == Background {
+		return overtakeBackgroundBytes
+	}
+	return overtakeBytes
 }
 
 // front returns the flow of one level whose turn it is. It takes empty flows out of the list and passes over those

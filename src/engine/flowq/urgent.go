@@ -100,7 +100,7 @@ func (h *hosts) allow(now mono.Time, key uint64, n int) bool {
 			entry = &set[i]
 		}
 	}
-	if entry.key != key {
+	if entry.key != key || entry.used.IsZero() {
 		*entry = host{key: key, used: now, tokens: h.burst}
 	}
 	if elapsed := now.Sub(entry.used); elapsed > 0 {
