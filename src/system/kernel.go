@@ -299,5 +299,5 @@ func destination(r netlink.Route) netip.Prefix {
 	}
 	addr, _ := netip.AddrFromSlice(r.Dst.IP)
 	bits, _ := r.Dst.Mask.Size()
-	return netip.PrefixFrom(addr, bits)
+	return netip.PrefixFrom(addr.Unmap(), bits)
 }
