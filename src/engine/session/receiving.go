@@ -124,7 +124,7 @@ func (r *Receiving) opened(keys *Keys, epoch uint8) {
 		if i := slices.Index(old.pending, keys); i >= 0 {
 			ring.root, ring.pending = keys, old.pending[i+1:]
 		} else if keys != old.next {
-			return // another goroutine was faster, twice
+			return // not ours to promote any more: another goroutine was faster
 		}
 		ring.next = keys.Next()
 		if r.ring.CompareAndSwap(old, &ring) {

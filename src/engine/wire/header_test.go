@@ -56,6 +56,8 @@ func TestExpandNumber(t *testing.T) {
 		{3, 2*window - 2, 2*window + 3},
 		{window - 3, 5 * window, 5*window - 3},
 		{7, 5*window + 100, 5*window + 7},
+		{0, window + window/2 - 1, 2 * window}, // exactly half a window away
+		{1, window + window/2 - 1, window + 1},
 		{0, 1<<64 - 1, MaxNumber + 1 - window},
 	}
 	for _, test := range tests {
