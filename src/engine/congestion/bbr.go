@@ -50,6 +50,7 @@ type BBR struct {
 	roundAcked, roundLost int64
 	lossShare             int64 // usual loss in 1/1024
 
+	known     bool      // the capacity was really tried: the first window need not be held on to
 	floorAt   mono.Time // when the queue was last seen (nearly) empty
 	idleGain  bool
 	handshake time.Duration
@@ -74,6 +75,7 @@ func (b *BBR) Resume(bandwidth int64) {
 	if bandwidth > 0 {
 		// Start-up sends at 2.77 times the estimate.
 		b.bandwidth.set(bandwidth * 100 / startupGain)
+		b.known = true
 	}
 }
 
@@ -90,6 +92,9 @@ func (b *BBR) PacingRate() int64 {
 		return perSecond(InitialWindow, b.handshake)
 	}
 	rate := bw * b.gain / 100
+	if !b.known {
+		rate = max(rate, perSecond(InitialWindow, max(b.rtt, b.handshake)))
+	}
 	if b.idleGain {
 		rate = rate * 3 / 4
 	}
@@ -138,6 +143,7 @@ func (b *BBR) OnAck(s Sample) {
 	b.roundAcked += s.Acked
 	b.roundLost += s.Lost
 	if s.Rate > 0 && (!s.AppLimited || s.Rate > b.bandwidth.get()) {
+		b.known = b.known || !s.AppLimited
 		b.bandwidth.update(s.Rate)
 		b.roundRate = max(b.roundRate, s.Rate)
 	}

@@ -56,6 +56,19 @@ func TestGoodput(t *testing.T) {
 				w.Trace = func(w *World) { t.Logf("%.1f %s", float64(w.Now-start)/1e9, w.Server.Describe()) }
 			}
 			snd, rcv := bulk(w, true)
+			if os.Getenv("TRACE") == "tcp" {
+				last := int64(0)
+				w.Trace = func(w *World) {
+					cw, ss, fl := snd.Window()
+					rtt, _ := snd.SRTT()
+					qc := w.Server.QueueCounts()
+					if len(w.Server.Paths()) == 0 {
+						return
+					}
+					t.Logf("%.1f %6.2fM backlog %7d cwnd %d ss %d fl %d srtt %.1f rec %d codel %d full %d  bw %.1f+%.1f", float64(w.Now-start)/1e9, float64(rcv.Delivered()-last)*8/1e5, w.Server.Backlog(), cw, ss, fl, ms(rtt), snd.Counters.Recoveries, qc.DroppedDelay, qc.DroppedFull, mbit(w.Server.Paths()[0].CC.Bandwidth()), mbit(w.Server.Paths()[len(w.Server.Paths())-1].CC.Bandwidth()))
+					last = rcv.Delivered()
+				}
+			}
 			w.Run(3 * time.Second)
 			before := rcv.Delivered()
 			w.Run(10 * time.Second)

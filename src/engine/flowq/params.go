@@ -36,7 +36,7 @@ const (
 
 	// targetShare is CoDel's target as a share of the expected inner round trip: a cubic sender that backs off
 	// to 0.7 needs about that much standing queue to keep the links busy.
-	targetShare = 3 // a quarter
+	targetShare = 2 // a half: a quarter left one cubic flow over two lossy links at 0.87 of their sum instead of 0.96
 	// minInterval is CoDel's textbook interval; the interval is never below twice the target.
 	minInterval = 100 * time.Millisecond
 	// codelMemory is for how many intervals CoDel remembers its last drop rate (RFC 8289 section 5.4).

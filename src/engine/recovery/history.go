@@ -164,7 +164,7 @@ func (h *History) Sent(now mono.Time, wireBytes int, eliciting bool, p Payload) 
 	}
 	*s = Packet{
 		Payload: p, Number: n, Sent: now, Wire: int32(wireBytes), total: h.total, state: outstanding,
-		delivered: h.received, deliveredAt: h.receivedAt, firstSent: h.firstSent, limited: h.limited,
+		delivered: h.received, deliveredAt: h.receivedAt, firstSent: h.firstSent, limited: h.limited || p.Buf == nil,
 	}
 	h.inflight += int64(wireBytes)
 	h.count++
@@ -235,6 +235,8 @@ func (h *History) reset() {
 
 // take marks what the frame acknowledges and returns the newest packet of it, and whether that one is a measurement.
 func (h *History) take(now mono.Time, f *wire.AckFrame) (newest Packet, sample bool) {
+	// Within one frame the newest come first: only what was acknowledged before shows that the path reorders.
+	before := h.largestSent
 	oldest := uint64(0)
 	if h.next > uint64(len(h.ring)) {
 		oldest = h.next - uint64(len(h.ring))
@@ -251,13 +253,13 @@ func (h *History) take(now mono.Time, f *wire.AckFrame) (newest Packet, sample b
 				break
 			}
 			if p.state == lost {
-				h.foundLate(p)
+				h.foundLate(p, before)
 			}
 			if p.state == outstanding {
 				if n-1 == f.Largest() {
 					newest, sample = *p, true
 				}
-				h.acked(p)
+				h.acked(p, before)
 			} else if n-1 < h.base && h.base-n > 2*reorderSpan {
 				break
 			}
@@ -272,9 +274,9 @@ func (h *History) take(now mono.Time, f *wire.AckFrame) (newest Packet, sample b
 // reorderSpan is how far below the oldest outstanding packet late arrivals of packets declared lost are looked for.
 const reorderSpan = 128
 
-func (h *History) acked(p *Packet) {
-	if p.Sent < h.largestSent {
-		h.reordered(h.largestSent.Sub(p.Sent))
+func (h *History) acked(p *Packet, before mono.Time) {
+	if p.Sent < before {
+		h.reordered(before.Sub(p.Sent))
 	}
 	h.largestSent = mono.Max(h.largestSent, p.Sent)
 	h.inflight -= int64(p.Wire)
@@ -285,10 +287,10 @@ func (h *History) acked(p *Packet) {
 	p.state, p.Buf = acknowledged, nil
 }
 
-func (h *History) foundLate(p *Packet) {
+func (h *History) foundLate(p *Packet, before mono.Time) {
 	p.state = acknowledged
 	h.result.Late++
-	h.reordered(h.largestSent.Sub(p.Sent))
+	h.reordered(max(before.Sub(p.Sent), 0))
 }
 
 func (h *History) reordered(by time.Duration) {
