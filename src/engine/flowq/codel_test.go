@@ -10,7 +10,7 @@ import (
 func standing(t *testing.T, p Params, s shape, depth int, d time.Duration, full bool) Counts {
 	t.Helper()
 	b := newBench(t, p)
-	b.q.SetRTT(80*time.Millisecond, 300*time.Millisecond)
+	b.q.SetRTT(targetShare*20*time.Millisecond, targetShare*60*time.Millisecond)
 	f := b.past(s)
 	f.Binding.HasLane = p.HostIsDestination // only to choose the target
 	b.put(s, depth)
@@ -27,14 +27,14 @@ func standing(t *testing.T, p Params, s shape, depth int, d time.Duration, full 
 }
 
 func TestBounds(t *testing.T) {
-	const ms = time.Millisecond
+	const ms, s = time.Millisecond, targetShare * time.Millisecond
 	for _, tt := range []struct {
 		p                     Profile
 		rtt, target, interval time.Duration
 	}{
-		{Balanced, 20 * ms, 15 * ms, 100 * ms}, {Balanced, 100 * ms, 25 * ms, 100 * ms}, {Balanced, 340 * ms, 60 * ms, 120 * ms},
-		{Latency, 10 * ms, 5 * ms, 100 * ms}, {Latency, 340 * ms, 15 * ms, 100 * ms},
-		{Throughput, 20 * ms, 15 * ms, 100 * ms}, {Throughput, 600 * ms, 100 * ms, 200 * ms},
+		{Balanced, 0, 15 * ms, 100 * ms}, {Balanced, 5 * s, 15 * ms, 100 * ms}, {Balanced, 25 * s, 25 * ms, 100 * ms},
+		{Balanced, 90 * s, 60 * ms, 120 * ms}, {Latency, 2 * s, 5 * ms, 100 * ms}, {Latency, 90 * s, 15 * ms, 100 * ms},
+		{Throughput, 5 * s, 15 * ms, 100 * ms}, {Throughput, 150 * s, 100 * ms, 200 * ms},
 	} {
 		if got := boundsFor(tt.p, tt.rtt); got.target != tt.target || got.interval != tt.interval {
 			t.Errorf("%v at %v: %+v", tt.p, tt.rtt, got)
