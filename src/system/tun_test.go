@@ -153,7 +153,8 @@ func TestTUNLeavesSharedBufsAlone(t *testing.T) {
 	var before [][]byte
 	for _, b := range batch {
 		b.Retain()
-		raw, _ := b.Raw()
+		raw, start := b.Raw()
+		copy(raw[:start], "what stands in front belongs to others")
 		before = append(before, bytes.Clone(raw))
 	}
 	if err := tun.Write(batch); err != nil {
