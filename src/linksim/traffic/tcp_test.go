@@ -229,8 +229,11 @@ func TestSpuriousTimeoutIsUndone(t *testing.T) {
 func TestECN(t *testing.T) {
 	s, r, p := tcp(0, func(c *Config) { c.ECN = true })
 	b := newBench(link(t, "50M/20ms/q1s"), 1, p)
-	marked := 0
+	marked, answered := 0, uint64(0)
 	b.tap = func(up bool, pkt []byte) {
+		if up && pkt[20+13]&(flagCWR|flagSYN) == flagCWR {
+			answered++
+		}
 		if up && pkt[1]&ecnMask == ecnECT0 && b.link.Up.Queued(b.now) > 50e6/8/50 { // 20 ms
 			pkt[1] |= ecnCE
 			check := fold(uint64(pkt[10])<<8 + uint64(pkt[11]) + 0xffff - 1) // one bit more in the sum, RFC 1624
@@ -239,8 +242,8 @@ func TestECN(t *testing.T) {
 		}
 	}
 	b.run(10 * second)
-	if got := rate(r, 3*second, 10*second); got < 0.95*50e6*share || s.Retransmits != 0 || s.ECNs < 3 || marked == 0 || r.Corrupt > 0 {
-		t.Errorf("%.2f Mbit/s, %d marked, %d corrupt, %+v", got/1e6, marked, r.Corrupt, s.Counters)
+	if got := rate(r, 3*second, 10*second); got < 0.95*50e6*share || s.Retransmits != 0 || s.ECNs < 3 || answered != s.ECNs || marked == 0 || r.Corrupt > 0 {
+		t.Errorf("%.2f Mbit/s, %d marked, %d CWR, %d corrupt, %+v", got/1e6, marked, answered, r.Corrupt, s.Counters)
 	}
 	if smoothed, _ := s.SRTT(); smoothed > 60*time.Millisecond {
 		t.Errorf("round trip %v: marks are to keep the queue short", smoothed)
