@@ -32,7 +32,7 @@ stage() {
 
 # tests LABEL ARGUMENTS...: go test with the result tallied.
 tests() {
-	go test -json -count=1 -shuffle=on -timeout 300s "$@" 2>&1 | build/tools/tally -count "$COUNT" -skips hack/skips.txt
+	go test -json -count=1 -shuffle=on -timeout "${LIMIT:-120s}" "$@" 2>&1 | build/tools/tally -count "$COUNT" -skips hack/skips.txt
 }
 
 # Rooms without goroutines: the race detector can find nothing there.
@@ -53,7 +53,7 @@ live_rooms() {
 	# shellcheck disable=SC2086 # a list of packages
 	tests $race -exec "$PWD/hack/innetns.sh" $list
 }
-lab() { MPPROXY_PROGRAM=$PWD/build/mpproxy tests -p 1 -exec "$PWD/hack/innetns.sh" ./hack/lab; }
+lab() { LIMIT=300s MPPROXY_PROGRAM=$PWD/build/mpproxy tests -p 1 -exec "$PWD/hack/innetns.sh" ./hack/lab; }
 namespaces() {
 	hack/innetns.sh sh -c "ip netns add mpptest$$ && ip netns del mpptest$$ && : <>/dev/net/tun" && return
 	echo 'Here we can make no network namespaces, or not open /dev/net/tun (its owner and mode: below), neither as root'

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"mpproxy/src/linksim"
 )
@@ -17,6 +18,11 @@ const (
 	RouterAddress = "10.1.0.1" // on the LAN
 	RemoteAddress = "203.0.113.2"
 	ServerAddress = "198.51.100.2"
+)
+
+const (
+	settleLimit = 5 * time.Second
+	settleEvery = 10 * time.Millisecond
 )
 
 // Options says what to build.
@@ -95,7 +101,31 @@ func (l *Lab) build() error {
 	if err := l.connect(); err != nil {
 		return err
 	}
+	if err := l.settle(); err != nil {
+		return err
+	}
 	return l.startServer()
+}
+
+// settle waits until the kernel has brought up the cables, so that a snapshot taken now stays true.
+func (l *Lab) settle() error {
+	deadline := time.Now().Add(settleLimit)
+	for _, role := range l.roles() {
+		for {
+			out, err := run("", "ip", "-n", l.Namespace(role), "address")
+			if err != nil {
+				return err
+			}
+			if !strings.Contains(out, "tentative") && !strings.Contains(out, "state DOWN") {
+				break
+			}
+			if time.Now().After(deadline) {
+				return fmt.Errorf("devices of %s do not come up:\n%s", role, out)
+			}
+			time.Sleep(settleEvery)
+		}
+	}
+	return nil
 }
 
 func (l *Lab) roles() []string {

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -61,7 +62,12 @@ func (l *Lab) plans() map[string]plan {
 const deviceQueue = 2000
 
 func (p plan) apply(namespace string) error {
-	if err := sysctl(namespace, p.settings...); err != nil {
+	settings := slices.Clone(p.settings)
+	for _, a := range p.addresses {
+		// No waiting for duplicates of link-local addresses: the state is final as soon as the lab is built.
+		settings = append(settings, "net.ipv6.conf."+a[0]+".accept_dad=0")
+	}
+	if err := sysctl(namespace, settings...); err != nil {
 		return err
 	}
 	var lines strings.Builder
