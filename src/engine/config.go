@@ -49,3 +49,24 @@ func (t *Tunnel) Notices() []string {
 	t.notices = nil
 	return n
 }
+
+// notice is a message for the people at the other end.
+type notice struct {
+	text string
+	code uint8
+	due  bool
+}
+
+// Notify tells the people at the other end something.
+func (t *Tunnel) Notify(_ mono.Time, code uint8, text string) { t.notice = notice{text, code, true} }
+
+// LeavePath closes a path and tells the peer, so that it stops sending there.
+func (t *Tunnel) LeavePath(now mono.Time, id uint32) {
+	if t.Path(id) == nil {
+		return
+	}
+	t.ClosePath(now, id)
+	if len(t.left) < MaxPaths {
+		t.left = append(t.left, id)
+	}
+}

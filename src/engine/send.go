@@ -4,10 +4,8 @@ import (
 	"encoding/binary"
 	"time"
 
-	"mpproxy/src/engine/congestion"
 	"mpproxy/src/engine/flowq"
 	"mpproxy/src/engine/mono"
-	"mpproxy/src/engine/packet"
 	"mpproxy/src/engine/path"
 	"mpproxy/src/engine/recovery"
 	"mpproxy/src/engine/sched"
@@ -189,12 +187,20 @@ func (t *Tunnel) sendControl(now mono.Time, out *Batch) {
 		out.arena = wire.ConfigFrame{ID: t.config.id, Blob: t.config.blob}.Append(out.arena)
 		t.finish(now, best, d, out)
 	}
-	if len(t.configAcks) > 0 || len(t.lanes.given) > 0 || t.delaysDue(now) {
+	if len(t.configAcks) > 0 || len(t.lanes.given) > 0 || len(t.left) > 0 || t.notice.due || t.delaysDue(now) {
 		d := t.datagram(best, out)
 		for _, id := range t.configAcks {
 			out.arena = wire.ConfigAckFrame{ID: id}.Append(out.arena)
 		}
 		t.configAcks = t.configAcks[:0]
+		for _, id := range t.left {
+			out.arena = wire.PathCloseFrame{Path: id}.Append(out.arena)
+		}
+		t.left = t.left[:0]
+		if t.notice.due {
+			out.arena = wire.NoticeFrame{Code: t.notice.code, Text: []byte(t.notice.text)}.Append(out.arena)
+			t.notice.due = false
+		}
 		out.arena = t.lanes.appendGiven(out.arena)
 		if now >= t.delaysAt {
 			out.arena = t.appendDelays(out.arena)
@@ -317,7 +323,6 @@ func (t *Tunnel) sendAcks(now mono.Time, out *Batch) {
 		t.ackEverywhere(now, out)
 		return
 	}
-	from := len(out.arena)
 	second, _ := sched.Soonest(now, 100, 1, t.paths, best)
 	every := min(max(2*best.Sent.RTT.Smoothed(), ackCopyMin), ackCopyMax)
 	copied := second != nil && (troubled || now.Sub(t.lastAckCopy) >= every)
@@ -326,7 +331,6 @@ func (t *Tunnel) sendAcks(now mono.Time, out *Batch) {
 		t.lastAckCopy = now
 		t.ackOn(now, second, out)
 	}
-	_ = from
 	for _, p := range t.paths {
 		if p.Rx.Pending() {
 			p.Rx.Acked(now)
@@ -365,6 +369,3 @@ func (t *Tunnel) ackEverywhere(now mono.Time, out *Batch) {
 		}
 	}
 }
-
-var _ = congestion.MTU
-var _ *packet.Buf

@@ -26,10 +26,8 @@ type Tunnel struct {
 	queue   *flowq.Queue
 	sched   *sched.Scheduler
 	paths   []*path.Path
-	gone    []*path.Path // closed, kept until their late acknowledgements cannot matter
 	replay  map[uint32]*session.Replay
 	offset  *recovery.Offset
-	accept  func(spec PathSpec) bool
 	repairs repairs
 	lanes   laneSender
 	in      *lane.Receiver
@@ -46,8 +44,9 @@ type Tunnel struct {
 	peerConfigID uint64
 	configAcks   []uint64
 	responses    []response
-	marks        int
 	closed       bool
+	notice       notice
+	left         []uint32 // paths to tell the peer about
 	closeReason  string
 	notices      []string
 
@@ -109,7 +108,6 @@ func (t *Tunnel) Start(now mono.Time, sending *session.Sending, ids session.Conn
 	for len(t.paths) > 0 {
 		t.ClosePath(now, t.paths[0].ID)
 	}
-	t.gone = nil
 	t.sending, t.ids = sending, ids
 	t.offset = &recovery.Offset{}
 	t.replay = make(map[uint32]*session.Replay)
@@ -118,7 +116,7 @@ func (t *Tunnel) Start(now mono.Time, sending *session.Sending, ids session.Conn
 	t.repairs.unlane()
 	t.lanes.reset(t.queue)
 	t.config.resend()
-	t.peerConfigID, t.closed = 0, false
+	t.peerConfigID, t.closed, t.left = 0, false, nil
 }
 
 // Stands reports whether there is a session.

@@ -1,9 +1,9 @@
-// Package enginetest runs two tunnels against each other over simulated links in virtual time: seconds of traffic in
-// milliseconds, and the same result every time for the same seed.
+// Package enginetest runs two whole portals against each other over simulated links in virtual time: seconds of traffic
+// in milliseconds, and the same result every time for the same seed.
 //
-//	router side                                             server side
-//	app -> Tunnel -> seal -> link i up   (linksim) -> open -> Tunnel -> app
-//	app <- Tunnel <- open <- link i down (linksim) <- seal <- Tunnel <- app
+//	router side                                                        server side
+//	app -> node.Local -> seal -> link i up   (linksim) -> open -> node.Remote -> app
+//	app <- node.Local <- open <- link i down (linksim) <- seal <- node.Remote <- app
 package enginetest
 
 import (
@@ -13,9 +13,10 @@ import (
 	"time"
 
 	"mpproxy/src/engine"
+	"mpproxy/src/engine/handshake"
 	"mpproxy/src/engine/mono"
+	"mpproxy/src/engine/node"
 	"mpproxy/src/engine/packet"
-	"mpproxy/src/engine/path"
 	"mpproxy/src/engine/session"
 	"mpproxy/src/engine/wire"
 	"mpproxy/src/linksim"
@@ -38,10 +39,10 @@ func Same(p linksim.Params) Link { return Link{p, p} }
 type Config struct {
 	Links []Link
 	Seed  uint64
-	// Local and Remote adjust the tunnels' parameters.
+	// Adjust changes the tunnels' parameters.
 	Adjust func(p *engine.Params)
-	// Path adjusts a path's parameters.
-	Path func(i int, s *engine.PathSpec)
+	// Link adjusts what the router is told of a link.
+	Link func(i int, l *node.Link)
 }
 
 // App is a model of traffic at one end.
@@ -52,31 +53,50 @@ type App interface {
 	OnTimeout(now mono.Time)
 }
 
-// World is two tunnels and what is between them.
+// World is two portals and what is between them.
 type World struct {
 	Now    mono.Time
 	Router *Side
 	Server *Side
+	Local  *node.Local
+	Remote *node.Remote
+	Peer   *node.Peer
 	Links  []linksim.Duplex[*carried]
 	// Trace, if set, is called every TraceEvery.
 	Trace      func(w *World)
 	TraceEvery time.Duration
-	traceAt    mono.Time
-	spare      []*carried
+	// Tamper, if set, sees every datagram before it goes onto a link; what it returns goes on.
+	Tamper func(up bool, link int, data []byte) [][]byte
+	// NAT, if set, gives the source address the server sees for a link.
+	NAT     func(link int) netip.AddrPort
+	traceAt mono.Time
+	spare   []*carried
+	config  Config
+	secrets *secrets
+}
+
+// secrets are the long-term keys of a World.
+type secrets struct {
+	router, server handshake.PrivateKey
+	random         *rand.ChaCha8
+	rng            *rand.Rand
 }
 
 // carried is a sealed datagram on a link.
 type carried struct {
 	data []byte
 	link int
+	to   netip.AddrPort
 }
 
-// Side is one end.
+// Side is one end: the tunnel, and what feeds it.
 type Side struct {
 	*engine.Tunnel
 	Pool   *packet.Pool
 	Apps   []App
-	table  session.Table
+	Errors map[error]int // of datagrams that did not open
+	node   portal
+	table  *session.Table
 	opener session.Opener
 	sealer session.Sealer
 	batch  engine.Batch
@@ -85,55 +105,91 @@ type Side struct {
 	router bool
 }
 
-var (
-	routerOuter = netip.MustParseAddrPort("198.51.100.1:40000")
-	serverOuter = netip.MustParseAddrPort("203.0.113.1:6779")
-)
+// portal is what node.Local and node.Remote have in common.
+type portal interface {
+	NextTimeout() mono.Time
+	OnTimeout(now mono.Time)
+	Poll(now mono.Time, out *engine.Batch) bool
+	Enqueue(now mono.Time, batch []*packet.Buf)
+}
+
+var serverOuter = netip.MustParseAddrPort("203.0.113.1:6779")
+
+var suites = []session.Suite{session.AES256GCM}
 
 // start is when a World begins: not zero, because zero means unset.
 const start = mono.Time(time.Hour)
 
-// New makes a World whose session stands and whose paths are being opened.
+// New makes a World whose router is about to shake hands.
 func New(c Config) *World {
-	w := &World{Now: start, TraceEvery: 100 * time.Millisecond, traceAt: start}
-	rng := rand.New(rand.NewPCG(c.Seed, 77))
-	var up, down [session.SecretBytes]byte
-	up[0], down[0], up[1] = 1, 2, byte(c.Seed)
-	secrets := session.NewSecrets(up, down)
-	w.Router = w.side(c, secrets, true, rng.Uint64)
-	w.Server = w.side(c, secrets, false, rng.Uint64)
-	for i, l := range c.Links {
-		w.Links = append(w.Links, linksim.NewDuplex[*carried](l.Up, l.Down, rng))
-		spec := engine.PathSpec{ID: uint32(i + 1), Link: uint32(i), Overhead: 28}
-		if c.Path != nil {
-			c.Path(i, &spec)
-		}
-		w.Router.OpenPath(w.Now, spec, serverOuter)
+	var seed [32]byte
+	seed[0], seed[1] = byte(c.Seed), byte(c.Seed>>8)
+	w := &World{Now: start, TraceEvery: 100 * time.Millisecond, traceAt: start, config: c}
+	w.secrets = &secrets{random: rand.NewChaCha8(seed), rng: rand.New(rand.NewPCG(c.Seed, 77))}
+	w.secrets.router, _ = handshake.GenerateKey(w.secrets.random)
+	w.secrets.server, _ = handshake.GenerateKey(w.secrets.random)
+	w.NAT = func(link int) netip.AddrPort {
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, 100, byte(link + 1)}), uint16(40000+link))
 	}
+	for _, l := range c.Links {
+		w.Links = append(w.Links, linksim.NewDuplex[*carried](l.Up, l.Down, w.secrets.rng))
+	}
+	w.StartServer()
+	w.StartRouter()
 	return w
 }
 
-func (w *World) side(c Config, secrets session.Secrets, router bool, random func() uint64) *Side {
-	s := &Side{Pool: packet.NewPool(1 << 16), world: w, router: router}
-	params := engine.Params{Initiator: router, Random: random, Seed: c.Seed + 1, Pool: s.Pool}
-	if c.Adjust != nil {
-		c.Adjust(&params)
+// StartServer starts the server, as new: what it knew before is gone.
+func (w *World) StartServer() {
+	apps := []App(nil)
+	if w.Server != nil {
+		apps = w.Server.Apps
+		w.Server.Close(w.Now)
 	}
-	s.Tunnel = engine.New(w.Now, params)
-	out, in := session.Down, session.Up
-	if router {
-		out, in = in, out
+	s := &Side{Pool: packet.NewPool(1 << 16), world: w, Apps: apps, Errors: map[error]int{}}
+	w.Remote = node.NewRemote(node.RemoteParams{Key: w.secrets.server, Suites: suites, Tunnel: w.params(s), Random: w.secrets.random})
+	w.Peer, _ = w.Remote.AddPeer(w.Now, node.PeerParams{
+		Name: "router", Key: w.secrets.router.Public(), Owned: []netip.Prefix{netip.PrefixFrom(ClientAddr, 32)},
+		Config: wire.SessionConfig{Address4: netip.PrefixFrom(ClientAddr, 24), Peer4: ServerAddr, MTU: 1420}.Append(nil),
+	})
+	s.Tunnel, s.node, s.table = w.Peer.Tunnel, w.Remote, &w.Remote.Table
+	w.Server = s
+}
+
+// StartRouter starts the router, as new.
+func (w *World) StartRouter() {
+	apps := []App(nil)
+	if w.Router != nil {
+		apps = w.Router.Apps
+		w.Router.Close(w.Now)
 	}
-	sendKeys, _ := secrets.Keys(out, session.AES256GCM, session.Encrypt)
-	receiveKeys, _ := secrets.Keys(in, session.AES256GCM, session.Encrypt)
-	ids := secrets.ConnIDs()
-	receiving := session.NewReceiving(receiveKeys)
-	for id := uint32(0); id < engine.MaxPaths; id++ {
-		s.table.Add(ids.ConnID(in, id), &session.Entry{Path: id, Receiving: receiving})
+	s := &Side{Pool: packet.NewPool(1 << 16), world: w, router: true, Apps: apps, Errors: map[error]int{}}
+	p := node.LocalParams{Tunnel: w.params(s), Random: w.secrets.random}
+	p.Handshake = handshake.InitiatorParams{Key: w.secrets.router, Server: w.secrets.server.Public(), Suites: suites}
+	w.secrets.random.Read(p.Handshake.Instance[:])
+	w.Local = node.NewLocal(w.Now, p)
+	w.Local.SetOwned(everything)
+	for i := range w.Links {
+		w.Local.SetLink(w.Now, i, w.link(i))
 	}
-	s.Start(w.Now, session.NewSending(sendKeys), ids)
-	s.SetOwned(everything)
-	return s
+	s.Tunnel, s.node, s.table = w.Local.Tunnel, w.Local, &w.Local.Table
+	w.Router = s
+}
+
+func (w *World) params(s *Side) engine.Params {
+	p := engine.Params{Random: w.secrets.rng.Uint64, Seed: w.config.Seed + 1, Pool: s.Pool}
+	if w.config.Adjust != nil {
+		w.config.Adjust(&p)
+	}
+	return p
+}
+
+func (w *World) link(i int) node.Link {
+	l := node.Link{Up: true, Endpoint: serverOuter}
+	if w.config.Link != nil {
+		w.config.Link(i, &l)
+	}
+	return l
 }
 
 // Run advances the World by d.
@@ -173,35 +229,51 @@ func (w *World) Run(d time.Duration) {
 func (w *World) arrivals() {
 	for i := range w.Links {
 		for c, ok := w.Links[i].Up.Receive(w.Now); ok; c, ok = w.Links[i].Up.Receive(w.Now) {
-			w.Server.receive(c, routerOuter.Addr(), uint16(40000+i))
+			w.Server.Datagram(i, w.NAT(i), c.data)
+			w.spare = append(w.spare, c)
 		}
 		for c, ok := w.Links[i].Down.Receive(w.Now); ok; c, ok = w.Links[i].Down.Receive(w.Now) {
-			w.Router.receive(c, serverOuter.Addr(), serverOuter.Port())
+			if c.to == w.NAT(i) {
+				w.Router.Datagram(i, serverOuter, c.data)
+			}
+			w.spare = append(w.spare, c)
 		}
 	}
 }
 
-// receive opens a datagram and gives it to the tunnel.
-func (s *Side) receive(c *carried, from netip.Addr, port uint16) {
-	w := s.world
-	defer func() { w.spare = append(w.spare, c) }()
+// Datagram gives the side a datagram that came from an address.
+func (s *Side) Datagram(link int, from netip.AddrPort, data []byte) {
+	now := s.world.Now
+	if wire.Kind(data) != wire.KindData {
+		if s.router {
+			s.world.Local.Handshake(now, link, data)
+		} else {
+			s.world.Remote.Handshake(now, 0, from, netip.Addr{}, data)
+		}
+		return
+	}
 	b := s.Pool.Get()
 	if b == nil {
 		return
 	}
-	entry, number, plain, err := session.Open(&s.table, c.data, b.Room()[:0], &s.opener)
+	entry, number, plain, err := session.Open(s.table, data, b.Room()[:0], &s.opener)
 	if err != nil {
+		s.Errors[err]++
 		b.Release()
 		return
 	}
 	b.SetLen(len(plain))
-	s.Receive(w.Now, &engine.Received{
-		Buf: b, Number: number, Path: entry.Path, Wire: len(c.data) + 28, At: w.Now, Link: c.link, From: netip.AddrPortFrom(from, port),
-	})
+	r := &engine.Received{Buf: b, Number: number, Path: entry.Path, Wire: len(data) + 28, At: now, Link: link, From: from}
+	if s.router {
+		s.world.Local.Receive(now, r)
+		return
+	}
+	r.Link = 0
+	s.world.Remote.Receive(now, entry.Owner, r)
 }
 
 func (s *Side) next() mono.Time {
-	at := s.Tunnel.NextTimeout()
+	at := s.node.NextTimeout()
 	for _, a := range s.Apps {
 		at = mono.Min(at, a.NextTimeout())
 	}
@@ -211,8 +283,8 @@ func (s *Side) next() mono.Time {
 // step runs timers, apps and tunnel until nothing is left to do now.
 func (s *Side) step() {
 	now := s.world.Now
-	if now >= s.Tunnel.NextTimeout() {
-		s.Tunnel.OnTimeout(now)
+	if now >= s.node.NextTimeout() {
+		s.node.OnTimeout(now)
 	}
 	for {
 		s.deliver(now)
@@ -222,7 +294,7 @@ func (s *Side) step() {
 			}
 			s.feed(now, a)
 		}
-		more := s.Poll(now, &s.batch)
+		more := s.node.Poll(now, &s.batch)
 		s.send(now)
 		if !more {
 			return
@@ -253,34 +325,78 @@ func (s *Side) feed(now mono.Time, a App) {
 		}
 		b.SetLen(n)
 		s.one[0] = b
-		s.Enqueue(now, s.one[:])
+		s.node.Enqueue(now, s.one[:])
 	}
 }
 
 // send seals a batch onto the links.
 func (s *Side) send(now mono.Time) {
-	w := s.world
+	for i := range s.batch.Raws {
+		r := &s.batch.Raws[i]
+		s.put(now, r.Link, r.To, r.Data)
+	}
 	for i := range s.batch.Datagrams {
 		d := &s.batch.Datagrams[i]
-		c := &carried{}
-		if n := len(w.spare); n > 0 {
-			c, w.spare = w.spare[n-1], w.spare[:n-1]
-		}
+		c := s.world.carrier()
 		c.data = s.batch.Seal(&s.sealer, c.data[:0], i)
-		link := d.Link
-		if !s.router {
-			link = int(d.To.Port()) - 40000
-		}
-		c.link = link
-		to := w.Links[link].Down
-		if s.router {
-			to = w.Links[link].Up
-		}
-		if !to.Send(now, len(c.data)+28, c) {
-			w.spare = append(w.spare, c)
-		}
+		s.carry(now, d.Link, d.To, c)
 	}
 	s.batch.Reset()
+}
+
+func (w *World) carrier() *carried {
+	if n := len(w.spare); n > 0 {
+		c := w.spare[n-1]
+		w.spare = w.spare[:n-1]
+		return c
+	}
+	return &carried{}
+}
+
+func (s *Side) put(now mono.Time, link int, to netip.AddrPort, data []byte) {
+	c := s.world.carrier()
+	c.data = append(c.data[:0], data...)
+	s.carry(now, link, to, c)
+}
+
+// carry puts a datagram onto the link it belongs to.
+func (s *Side) carry(now mono.Time, link int, to netip.AddrPort, c *carried) {
+	w := s.world
+	if !s.router {
+		if link = w.linkOf(to); link < 0 {
+			return
+		}
+	}
+	if w.Tamper != nil {
+		for _, data := range w.Tamper(s.router, link, c.data) {
+			w.onto(now, s.router, link, to, data)
+		}
+		return
+	}
+	w.onto(now, s.router, link, to, c.data)
+	w.spare = append(w.spare, c)
+}
+
+func (w *World) onto(now mono.Time, up bool, link int, to netip.AddrPort, data []byte) {
+	c := w.carrier()
+	c.data, c.link, c.to = append(c.data[:0], data...), link, to
+	wireTo := w.Links[link].Down
+	if up {
+		wireTo = w.Links[link].Up
+	}
+	if !wireTo.Send(now, len(data)+28, c) {
+		w.spare = append(w.spare, c)
+	}
+}
+
+// linkOf finds the link by the address that the server sends to.
+func (w *World) linkOf(to netip.AddrPort) int {
+	for i := range w.Links {
+		if w.NAT(i) == to {
+			return i
+		}
+	}
+	return -1
 }
 
 // Ceiling is what a rate in bit/s leaves for TCP payload inside the tunnel, in bit/s.
@@ -304,5 +420,3 @@ func (s *Side) Describe() string {
 func mbit(bytesPerSecond int64) float64 { return float64(bytesPerSecond) * 8 / 1e6 }
 
 func ms(d time.Duration) float64 { return float64(d) / 1e6 }
-
-var _ = path.Up
