@@ -125,12 +125,12 @@ func TestSecretsWarnAndClash(t *testing.T) {
 	_, warnings, err := Load(path)
 	errs, warned := told(path, warnings, err)
 	wantErrors := []string{
-		"secrets/peer.home.psk: must be a key: 44 characters of base64, as genkey prints them",
 		"c:6: portal 'main', option private_key: differs from the key in secrets/private_key; remove one of the two",
+		"secrets/peer.home.psk: must be a key: 44 characters of base64, as genkey prints them",
 	}
 	wantWarnings := []string{
-		"secrets/private_key: can be read by everybody on this machine; run: chmod 600 secrets/private_key",
 		"c:6: portal 'main', option private_key: can be read by everybody on this machine; run: chmod 600 c",
+		"secrets/private_key: can be read by everybody on this machine; run: chmod 600 secrets/private_key",
 	}
 	if strings.Join(errs, "\n") != strings.Join(wantErrors, "\n") {
 		t.Errorf("errors\n%s", strings.Join(errs, "\n"))

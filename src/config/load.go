@@ -24,8 +24,8 @@ type sourceFile struct {
 	sections []*section
 }
 
-// Load reads the file at path, its peers_dir and its secrets. All errors of a configuration come at once, as Errors; the
-// warnings are good also if there are errors. A missing private key is no error: see Config.WithKey.
+// Load reads the file at path, its peers_dir and its secrets. All errors come at once, as Errors, also that a file cannot
+// be read; the warnings are good also if there are errors. A missing private key is no error: see Config.WithKey.
 func Load(path string) (*Config, []Warning, error) {
 	l := &loader{config: &Config{File: path}, sections: map[string]*section{}}
 	if err := l.load(path); err != nil {
@@ -71,24 +71,28 @@ func (l *loader) load(path string) error {
 	return l.found.err()
 }
 
-// read reads one file into sections. Its error names the file.
+// read reads one file into sections. Its error is Errors.
 func (l *loader) read(path string) (*sourceFile, error) {
 	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("read configuration: %w", err)
+	if err == nil && (info.Size() > maxFileBytes || !info.Mode().IsRegular()) {
+		err = fmt.Errorf("it is no file of at most %d bytes", maxFileBytes)
 	}
-	if info.Size() > maxFileBytes || !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("read configuration: %s is no file of at most %d bytes", path, maxFileBytes)
+	var text []byte
+	if err == nil {
+		text, err = os.ReadFile(path)
 	}
-	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("read configuration: %w", err)
+		why := err
+		if system := new(os.PathError); errors.As(err, &system) {
+			why = system.Err
+		}
+		return nil, Errors{{Place: Place{File: path}, Text: "cannot be read: " + why.Error(), cause: err}}
 	}
 	sections, err := readUCI(path, string(text))
 	if one := new(Error); errors.As(err, &one) {
 		return nil, Errors{one}
 	} else if err != nil {
-		return nil, err
+		return nil, Errors{{Place: Place{File: path}, Text: err.Error(), cause: err}}
 	}
 	file := &sourceFile{path: path, public: info.Mode().Perm()&worldReadable != 0, sections: sections}
 	l.files = append(l.files, file)
@@ -175,11 +179,8 @@ func (l *loader) readPeersDir() {
 			continue
 		}
 		file, err := l.read(filepath.Join(dir, name))
-		if one := (Errors)(nil); errors.As(err, &one) {
-			l.found.errors = append(l.found.errors, one...)
-			continue
-		} else if err != nil {
-			l.found.fail(Place{File: filepath.Join(dir, name)}, "%v", err)
+		if all := (Errors)(nil); errors.As(err, &all) {
+			l.found.errors = append(l.found.errors, all...)
 			continue
 		}
 		for _, s := range file.sections {

@@ -289,9 +289,9 @@ func TestLoadPeersDir(t *testing.T) {
 	_, warnings, err := Load(path)
 	got, _ := told(path, warnings, err)
 	want := []string{
-		"peers.d/c:1: the quote ' that opens here is never closed",
 		"peers.d/a:1: peer 'home': is already in c:7",
 		"peers.d/b:1: portal 'main': does not belong here; files in peers.d hold peer sections only",
+		"peers.d/c:1: the quote ' that opens here is never closed",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -42,11 +42,15 @@ func (p Place) String() string {
 // An Error is one thing that is wrong in a configuration, and what would be right.
 type Error struct {
 	Place
-	Text string
+	Text  string
+	cause error
 }
 
 // Error returns place and text.
 func (e *Error) Error() string { return e.Place.String() + ": " + e.Text }
+
+// Unwrap returns the system's error if one is behind it.
+func (e *Error) Unwrap() error { return e.cause }
 
 // Errors is all that is wrong in a configuration, in the order of the files. It is never empty.
 type Errors []*Error
@@ -58,6 +62,15 @@ func (e Errors) Error() string {
 		lines[i] = one.Error()
 	}
 	return strings.Join(lines, "\n")
+}
+
+// Unwrap returns the errors one by one.
+func (e Errors) Unwrap() []error {
+	all := make([]error, len(e))
+	for i, one := range e {
+		all[i] = one
+	}
+	return all
 }
 
 // A Warning is something that works, but probably not as meant.
@@ -89,8 +102,14 @@ func (p *problems) sort(files []*sourceFile) {
 	for i, file := range files {
 		rank[file.path] = i
 	}
+	rankOf := func(file string) int {
+		if n, ok := rank[file]; ok {
+			return n
+		}
+		return len(files) // secrets, and what could not be read
+	}
 	order := func(a, b Place) int {
-		return cmp.Or(cmp.Compare(rank[a.File], rank[b.File]), cmp.Compare(a.Line, b.Line))
+		return cmp.Or(cmp.Compare(rankOf(a.File), rankOf(b.File)), cmp.Compare(a.Line, b.Line))
 	}
 	slices.SortStableFunc(p.errors, func(a, b *Error) int { return order(a.Place, b.Place) })
 	slices.SortStableFunc(p.warnings, func(a, b Warning) int { return order(a.Place, b.Place) })

@@ -42,10 +42,10 @@ func readUCI(file, text string) ([]*section, error) {
 	}
 	tree, err := loadTree(render(statements))
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", file, err)
+		return nil, err
 	}
 	if err := fill(tree, sections, values); err != nil {
-		return nil, fmt.Errorf("read %s: %w", file, err)
+		return nil, err
 	}
 	return sections, nil
 }

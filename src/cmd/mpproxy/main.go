@@ -1,0 +1,123 @@
+// Command mpproxy makes several Internet connections behave as one. It is the portal of either role (run) and what one
+// asks it with; without a command it shows the status.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"mpproxy/src/config"
+)
+
+// version is set by the linker: -X main.version=….
+var version = "dev"
+
+// Exit statuses.
+const (
+	exitWell   = 0
+	exitFailed = 1
+	exitUsage  = 2 // wrong usage or configuration
+)
+
+// A command is one subcommand.
+type command struct {
+	name  string
+	args  string // as the help shows them
+	help  string
+	flags []string // the options it knows beside the global ones, without dashes; they take no value
+	least int      // number of arguments
+	most  int
+	run   func(ctx context.Context, c *call) error
+}
+
+// A call is one run of a command: what it was given, and the streams it works with.
+type call struct {
+	args     []string
+	flags    map[string]bool
+	config   string        // --config, or ""
+	socket   string        // --socket, or ""
+	interval time.Duration // of watch
+	in       io.Reader
+	out, err io.Writer
+}
+
+// commands is the table of all subcommands, in the order of the help.
+func commands() []command {
+	return []command{
+		{name: "run", help: "start the portal", run: run},
+		{name: "status", args: "[--json|--metrics]", help: "what it does now (also without a command)", flags: []string{"json", "metrics"}, run: status},
+		{name: "watch", help: "the same, once a second, until ^C", run: watch},
+		{name: "check", args: "[FILE]", help: "what is wrong in a configuration", most: 1, run: check},
+		{name: "link", args: "NAME pause|resume", help: "stop using a connection until restart; use it again", least: 2, most: 2, run: link},
+		{name: "genkey", help: "print a new private key", run: genkey},
+		{name: "pubkey", help: "print the public key of the private key on standard input", run: pubkey},
+		{name: "version", help: "print the version", run: printVersion},
+	}
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := execute(ctx, os.Args[1:], &call{interval: time.Second, in: os.Stdin, out: os.Stdout, err: os.Stderr})
+	stop()
+	os.Exit(code)
+}
+
+// execute runs one command line and returns the exit status.
+func execute(ctx context.Context, args []string, c *call) int {
+	chosen, err := parse(args, c)
+	if err == nil {
+		err = chosen.run(ctx, c)
+	}
+	var wrong usageError
+	var bad config.Errors
+	switch {
+	case err == nil:
+		return exitWell
+	case errors.Is(err, errSaid):
+		return exitUsage
+	case errors.As(err, &wrong):
+		fmt.Fprintf(c.err, "mpproxy: %v; mpproxy --help shows the commands\n", err)
+		return exitUsage
+	case errors.As(err, &bad):
+		fmt.Fprintf(c.err, "mpproxy: wrong configuration:\n%v\n", err)
+		return exitUsage
+	}
+	text := err.Error()
+	if !strings.HasPrefix(text, "mpproxy ") { // "mpproxy is not running" names the program itself
+		text = "mpproxy: " + text
+	}
+	fmt.Fprintln(c.err, text)
+	return exitFailed
+}
+
+// errSaid ends a command that has told itself what is wrong in the configuration.
+var errSaid = errors.New("wrong configuration")
+
+// usageError is a wrong command line.
+type usageError string
+
+func (e usageError) Error() string { return string(e) }
+
+func usagef(format string, args ...any) error { return usageError(fmt.Sprintf(format, args...)) }
+
+// help prints the commands.
+func help(_ context.Context, c *call) error {
+	fmt.Fprint(c.out, "mpproxy makes several Internet connections one.\n\nmpproxy [--config FILE] [--socket PATH] [COMMAND]\n\n")
+	for _, cmd := range commands() {
+		fmt.Fprintf(c.out, "  %-26s%s\n", strings.TrimSpace(cmd.name+" "+cmd.args), cmd.help)
+	}
+	fmt.Fprintf(c.out, "\nConfiguration: %s. Exit status: 0 well, 1 failed, 2 wrong usage or configuration.\n", strings.Join(configFiles(), " or "))
+	return nil
+}
+
+func printVersion(_ context.Context, c *call) error {
+	_, err := fmt.Fprintln(c.out, "mpproxy", version)
+	return err
+}
