@@ -132,6 +132,9 @@ func (k *kernel) rule(o Rule) (func() error, bool, error) {
 	want := o.netlink()
 	undo := func() error { return k.handle.RuleDel(want) }
 	rules, err := k.listRules(want.Family)
+	if o.IPv6 && noIPv6(err) {
+		return nil, false, nil // no packet will ever look for it
+	}
 	if err != nil {
 		return nil, false, err
 	}
@@ -258,6 +261,11 @@ func steady(list func() error) (err error) {
 		}
 	}
 	return err
+}
+
+// noIPv6 reports errors of a system without IPv6.
+func noIPv6(err error) bool {
+	return errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP)
 }
 
 // gone reports errors that say that what shall be removed is not there.

@@ -130,6 +130,7 @@ func setUpRouter(t *testing.T, r *Router, tun string) {
 
 func closedTUN(t *testing.T, name string) *TUN {
 	t.Helper()
+	needTUN(t)
 	tun, err := OpenTUN(name, 1400)
 	if err != nil {
 		t.Fatal(err)
@@ -164,7 +165,8 @@ func TestResolve(t *testing.T) {
 
 func TestRouterLeavesNoTrace(t *testing.T) {
 	makeLinks(t)
-	runCommand(t, "sysctl", "-qw", "net.ipv4.conf.wan2.rp_filter=1", "net.ipv4.conf.br-lan.forwarding=1")
+	runCommand(t, "sysctl", "-qw", "net.ipv4.conf.wan2.rp_filter=1", "net.ipv4.conf.br-lan.forwarding=1", "net.ipv6.conf.default.disable_ipv6=1")
+	defer runCommand(t, "sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=0")
 	before := snapshot(t)
 	r := openRouter(t, testParams(t))
 	tun := closedTUN(t, "mpt5")

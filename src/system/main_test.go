@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"testing"
 )
@@ -42,6 +43,7 @@ func child() error {
 		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
 		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
 	}
+	runtime.LockOSThread()      // the child shall die with us, which Linux takes for "with the thread that started it"
 	signal.Ignore(os.Interrupt) // the child gets it too, and decides
 	return cmd.Run()
 }
@@ -52,6 +54,16 @@ func needNamespace(t testing.TB) {
 	if os.Getenv(ownNamespace) == "" {
 		t.Skip("needs a network namespace of its own: root, or unprivileged user namespaces")
 	}
+}
+
+// needTUN skips a test where /dev/net/tun is closed to this user, as it may be in a user namespace.
+func needTUN(t testing.TB) {
+	t.Helper()
+	f, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0)
+	if errors.Is(err, os.ErrPermission) {
+		t.Skip("/dev/net/tun is closed to this user")
+	}
+	f.Close()
 }
 
 // needProgram skips a test that compares with what a program of the system says.

@@ -113,6 +113,9 @@ func (s Service) uplink(p netip.Prefix) string {
 
 func planDevice(device string, mtu int, addresses []netip.Prefix) []Object {
 	list := []Object{LinkMTU{device, mtu}}
+	if slices.ContainsFunc(addresses, is6) { // a system may have IPv6 off for all that is not told otherwise
+		list = append(list, Sysctl{Key: []string{"net", "ipv6", "conf", device, "disable_ipv6"}, Value: "0"})
+	}
 	for _, a := range addresses {
 		list = append(list, Addr{device, a})
 	}

@@ -172,7 +172,12 @@ func TestRouterCarriesTheLAN(t *testing.T) {
 	}
 
 	// The client's SYN offers 1460; 1340 fit the tunnel.
-	go client.do(func() { _, _ = net.DialTimeout("tcp4", "203.0.113.9:80", 50*time.Millisecond) })
+	dialed := make(chan struct{})
+	go func() {
+		defer close(dialed)
+		client.do(func() { _, _ = net.DialTimeout("tcp4", "203.0.113.9:80", 50*time.Millisecond) })
+	}()
+	defer func() { <-dialed }()
 	syn := end.next(protocol4(unix.IPPROTO_TCP))
 	if mss := syn[40:44]; !bytes.Equal(mss, []byte{2, 4, 1340 >> 8, 1340 & 0xff}) {
 		t.Errorf("MSS option %x", mss)

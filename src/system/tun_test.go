@@ -19,6 +19,7 @@ func openTestTUN(t testing.TB, name string) *TUN {
 	t.Helper()
 	needNamespace(t)
 	needProgram(t, "ip")
+	needTUN(t)
 	tun, err := OpenTUN(name, 1400)
 	if err != nil {
 		t.Fatal(err)
@@ -174,6 +175,7 @@ func TestOpenTUNRefuses(t *testing.T) {
 		}
 	}
 	needNamespace(t)
+	needTUN(t)
 	if _, err := OpenTUN("a-name-that-is-too-long", 1400); err == nil {
 		t.Error("a long name was accepted")
 	}

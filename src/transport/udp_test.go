@@ -229,3 +229,14 @@ func TestOptions(t *testing.T) {
 		t.Error("a port in use was accepted")
 	}
 }
+
+func TestNeverFragmentsNorTrustsThePathMTU(t *testing.T) {
+	u := listen(t, Options{})
+	_ = u.conn.Control(func(fd uintptr) {
+		for _, o := range [][2]int{{unix.SOL_IP, unix.IP_MTU_DISCOVER}, {unix.SOL_IPV6, unix.IPV6_MTU_DISCOVER}} {
+			if v, err := unix.GetsockoptInt(int(fd), o[0], o[1]); err == nil && v != unix.IP_PMTUDISC_PROBE {
+				t.Errorf("option %v is %d", o, v)
+			}
+		}
+	})
+}
