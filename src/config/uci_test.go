@@ -211,6 +211,39 @@ func TestReadErrorsNameTheLine(t *testing.T) {
 	}
 }
 
+// TestCrossCheckSeesADifference: a parser that finds other sections or values than uci's rules say is not believed.
+func TestCrossCheckSeesADifference(t *testing.T) {
+	statements, err := scan("f", "config a 'x'\n\toption v 'b'\n\tlist w 'c'\n\tlist w 'd'\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for wrong, want := range map[string]string{
+		"config a 'y'\n\toption v 'v0'\n\tlist w 'v1'\n\tlist w 'v2'\n":   "sections",
+		"config a 'x'\nconfig a 'z'\n":                                    "sections",
+		"config a 'x'\n\toption v 'v0'\n\tlist w 'v1'\n":                  "1 values of w where 2 stand",
+		"config a 'x'\n\tlist w 'v1'\n\tlist w 'v2'\n":                    "0 values of v where 1 stand",
+		"config a 'x'\n\toption v 'v0'\n\tlist w 'v2'\n\tlist w 'v1'\n":   "mixed up the values of w",
+		"config a 'x'\n\toption v 'text'\n\tlist w 'v1'\n\tlist w 'v2'\n": "mixed up the values of v",
+		render(statements) + "\toption v 'v9'\n":                          "mixed up the values of v",
+		render(statements):                                                "",
+	} {
+		sections, values, err := outline("f", statements)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tree, err := loadTree(wrong)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err = fill(tree, sections, values); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: error %v, want %q", wrong, err, want)
+		}
+	}
+	if _, err := loadTree("nonsense"); err == nil {
+		t.Error("nonsense parses")
+	}
+}
+
 func TestReadKeepsLines(t *testing.T) {
 	sections, err := readUCI("f", "\nconfig a 'x'\n\toption v 'b\nc'\n\tlist w 'd'\n\tlist w 'e'\nconfig a 'x'\n")
 	if err != nil {

@@ -67,6 +67,7 @@ func escapeLabel(text string) string {
 	return strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(strings.ToValidUTF8(text, "�"))
 }
 
+// String returns the collected text.
 func (e *exposition) String() string {
 	var out strings.Builder
 	for _, name := range e.order {

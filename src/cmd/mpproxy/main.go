@@ -103,6 +103,7 @@ var errSaid = errors.New("wrong configuration")
 // usageError is a wrong command line.
 type usageError string
 
+// Error returns the text.
 func (e usageError) Error() string { return string(e) }
 
 func usagef(format string, args ...any) error { return usageError(fmt.Sprintf(format, args...)) }
