@@ -26,21 +26,12 @@ type Daemon struct {
 }
 
 // StartPortals writes configuration and secrets for both portals, starts them and waits until the session is up.
-// options are lines for the router's portal section and linkOptions for each of its links.
+// The router gets the given links, all if none is given.
 func (l *Lab) StartPortals(links ...*Link) error {
-	if len(links) == 0 {
-		links = l.Links
+	if err := l.configure(links); err != nil {
+		return fmt.Errorf("configure portals: %w", err)
 	}
-	keys, err := l.makeKeys()
-	if err != nil {
-		return err
-	}
-	if err := l.writeRouter(keys, links); err != nil {
-		return err
-	}
-	if err := l.writeRemote(keys); err != nil {
-		return err
-	}
+	var err error
 	if l.Remote, err = l.startDaemon("remote"); err != nil {
 		return err
 	}
@@ -51,6 +42,21 @@ func (l *Lab) StartPortals(links ...*Link) error {
 		return errors.Join(err, l.StopPortals())
 	}
 	return nil
+}
+
+// configure writes configuration and secrets of both portals.
+func (l *Lab) configure(links []*Link) error {
+	if len(links) == 0 {
+		links = l.Links
+	}
+	keys, err := l.makeKeys()
+	if err != nil {
+		return err
+	}
+	if err := l.writeRouter(keys, links); err != nil {
+		return err
+	}
+	return l.writeRemote(keys)
 }
 
 // StopPortals ends both portals, the router first. Without portals it does nothing.

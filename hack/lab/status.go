@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
+
+	"mpproxy/src/stats"
 )
 
 // waitUp waits until the router says that its session is up.
@@ -33,10 +36,9 @@ func (l *Lab) waitUp() error {
 
 // sessionUp reports whether a status shows a session that is up.
 func sessionUp(text string) bool {
-	var status struct {
-		Session struct {
-			State string `json:"state"`
-		} `json:"session"`
+	var status stats.Status
+	if json.Unmarshal([]byte(text), &status) != nil {
+		return false
 	}
-	return json.Unmarshal([]byte(text), &status) == nil && status.Session.State == "up"
+	return slices.ContainsFunc(status.Sessions, func(s stats.Session) bool { return s.State == stats.SessionUp })
 }

@@ -32,6 +32,19 @@ func startPortals(t *testing.T, l *Lab, links ...*Link) {
 	})
 }
 
+// TestConfigurationIsValid: the program itself finds nothing wrong with the files the lab writes.
+func TestConfigurationIsValid(t *testing.T) {
+	l := newLab(t, "20M/10ms,20M/25ms")
+	if err := l.configure(nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, role := range []string{"router", "remote"} {
+		if _, err := run("", l.options.Program, "check", l.config(role)); err != nil {
+			t.Errorf("%s: %v", role, err)
+		}
+	}
+}
+
 // TestTunnelJoinsLinks: one TCP connection gets more than one link has, both ways, and both links carried it.
 func TestTunnelJoinsLinks(t *testing.T) {
 	l := newLab(t, "20M/10ms,20M/25ms")
