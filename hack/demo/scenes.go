@@ -98,8 +98,10 @@ func (s *show) bonded(d lab.Direction, what string, share float64) error {
 	s.add(line{what: "  gain over the best link alone", value: fmt.Sprintf("x %.2f", rate/s.alone), info: true})
 	after := s.carried(d)
 	for i, link := range s.lab.Links {
-		s.add(line{what: "  carried by " + link.Name, value: fmt.Sprintf("%.1f MB", float64(after[i]-before[i])/1e6),
-			wanted: "more than nothing", ok: after[i] > before[i]})
+		carried := float64(after[i] - before[i])
+		least := thresholds.used * float64(link.Params(d).Rate) / 8 * (s.duration - startUp).Seconds()
+		s.add(line{what: "  carried by " + link.Name + ", by its own counter", value: fmt.Sprintf("%.1f MB", carried/1e6),
+			wanted: fmt.Sprintf(">= %.1f MB", least/1e6), ok: carried >= least})
 	}
 	return nil
 }

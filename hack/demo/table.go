@@ -17,6 +17,7 @@ const (
 // machine and a short run cost.
 var thresholds = struct {
 	download, upload float64       // of the sum of ceilings
+	used             float64       // of each link's rate: probes alone do not count as use
 	back             float64       // of the sum, once a link is back
 	backWithin       time.Duration // until then, with one cubic flow
 	survivor         float64       // of what is left, after a cut
@@ -25,6 +26,7 @@ var thresholds = struct {
 	broken           time.Duration // least silence of the control: else nothing was cut
 }{
 	download: 0.90, upload: 0.90,
+	used: 0.5,
 	back: 0.90, backWithin: 8 * time.Second,
 	survivor: 0.85,
 	silence:  300 * time.Millisecond,
