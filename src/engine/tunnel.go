@@ -245,6 +245,15 @@ func (t *Tunnel) AllDown() (bool, mono.Time) {
 	return true, t.lastHeard
 }
 
+// SetMTU lowers the inner MTU to what the peer takes, before a session carries packets.
+func (t *Tunnel) SetMTU(mtu int) { t.params.MTU = mtu }
+
+// Lanes is how many flows are spread now.
+func (t *Tunnel) Lanes() int { return len(t.lanes.active) }
+
+// Flows is how many flows are known.
+func (t *Tunnel) Flows() int { return t.queue.Flows() }
+
 // MTU is the inner MTU.
 func (t *Tunnel) MTU() int { return t.params.MTU }
 

@@ -24,7 +24,7 @@ func try(ctx context.Context, input string, args ...string) (code int, out, errs
 }
 
 // portal answers at a socket as a running one does and returns the socket's path and the requests it gets.
-func portal(t *testing.T) (socket string, asked <-chan control.Request) {
+func fakePortal(t *testing.T) (socket string, asked <-chan control.Request) {
 	t.Helper()
 	socket = filepath.Join(t.TempDir(), "s.sock")
 	requests := make(chan control.Request, 100)
@@ -120,7 +120,7 @@ func TestWrongUsage(t *testing.T) {
 }
 
 func TestStatus(t *testing.T) {
-	socket, _ := portal(t)
+	socket, _ := fakePortal(t)
 	people := (&stats.Status{Version: "9", Role: "local", UptimeSeconds: 5}).People()
 	viaConfig := write(t, "c", "config portal 'main'\n\toption control '"+socket+"'\n")
 	for _, args := range [][]string{{"--socket", socket}, {"--socket=" + socket, "status"}, {"status", "--config", viaConfig}} {
@@ -150,7 +150,7 @@ func TestNotRunning(t *testing.T) {
 }
 
 func TestWatchShowsAgainUntilTheEnd(t *testing.T) {
-	socket, asked := portal(t)
+	socket, asked := fakePortal(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		for range 3 {
@@ -172,7 +172,7 @@ func TestPictureOnATerminal(t *testing.T) {
 }
 
 func TestLink(t *testing.T) {
-	socket, asked := portal(t)
+	socket, asked := fakePortal(t)
 	if code, out, errs := try(t.Context(), "", "link", "dsl", "pause", "--socket", socket); code != exitWell || out+errs != "" {
 		t.Errorf("status %d, %q, %q", code, out, errs)
 	}

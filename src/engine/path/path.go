@@ -71,8 +71,7 @@ type Path struct {
 	flips     [flipMax]mono.Time
 	flip      int
 	lossShare int64 // lost of sent in 1/65536, smoothed
-	ce        uint64
-	paced     bool
+	lost      uint64
 	queueHigh int // rounds with a queue that sending less did not shorten
 }
 
@@ -178,9 +177,9 @@ func (p *Path) OnAck(now mono.Time, f *wire.AckFrame) (r *recovery.Result, ok bo
 
 // learn feeds what an acknowledgement or a timer brought to the congestion controller.
 func (p *Path) learn(now mono.Time, r *recovery.Result) {
-	for i := range r.Lost {
+	p.lost += uint64(len(r.Lost))
+	for range r.Lost {
 		p.lossShare += (65536 - p.lossShare) / 256
-		_ = i
 	}
 	p.lossShare -= p.lossShare * int64(min(len(r.Acked), 256)) / 256
 	inflight, _ := p.Sent.Inflight()
@@ -212,6 +211,9 @@ func (p *Path) checkFloor(r *recovery.Result) {
 func (p *Path) Queue(now mono.Time) time.Duration {
 	return p.Sent.Delay.Queue(now, p.Sent.Total(), p.CC.Bandwidth())
 }
+
+// Lost is how many packets were declared lost so far.
+func (p *Path) Lost() uint64 { return p.lost }
 
 // Loss is the smoothed share of packets lost, in 1/65536.
 func (p *Path) Loss() int64 { return p.lossShare }

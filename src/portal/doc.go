@@ -1,0 +1,36 @@
+// Package portal assembles a running daemon from its configuration.
+//
+// Tasks, each one goroutine that owns its state; batches cross between them, not locks:
+//
+//	TUN reader  --tunBatch-->  loop  --engine.Batch-->  sender of each socket --> network
+//	TUN device  <----------    loop  <----rxBatch----   reader of each socket <-- network
+//	                            ^ do(func)
+//	                            |-- system task (links, addresses, routes; watches the kernel)
+//	                            |-- control socket (status, pause)
+//
+// The loop alone touches node.Local or node.Remote. Readers open datagrams and senders seal them, so the cryptography runs
+// beside the engine.
+package portal
+
+import "time"
+
+const (
+	// poolBufs bounds the packet buffers of a router (2 KiB each: 32 MiB), poolBufsServer those of a server.
+	poolBufs       = 16 << 10
+	poolBufsServer = 64 << 10
+	// rxBatches and tunBatches are how many batches may wait for the loop; behind them the kernel's own buffers fill.
+	rxBatches  = 16
+	tunBatches = 8
+	// sendQueue is how many batches may wait for a sender before its paths count as busy.
+	sendQueue = 8
+	// busyRetry and busyTries: what a socket does not take now is tried again so often.
+	busyRetry = time.Millisecond
+	busyTries = 20
+	// resolveEvery is how often a server's name that does not resolve is tried again, and resolveAgain one that does.
+	resolveEvery = 5 * time.Second
+	resolveAgain = 5 * time.Minute
+	// directAfter without a session the LAN goes direct again, unless the kill switch forbids it.
+	directAfter = 15 * time.Second
+	// lookEvery is how often the system task looks whether all is as it should be, whatever it was told.
+	lookEvery = 2 * time.Second
+)

@@ -1,0 +1,250 @@
+package portal
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/cpu"
+
+	"mpproxy/src/config"
+	"mpproxy/src/control"
+	"mpproxy/src/engine"
+	"mpproxy/src/engine/flowq"
+	"mpproxy/src/engine/mono"
+	"mpproxy/src/engine/sched"
+	"mpproxy/src/engine/session"
+	"mpproxy/src/stats"
+	"mpproxy/src/system"
+)
+
+// Options are what Run needs to know beside the configuration.
+type Options struct {
+	// ConfigFile is the path of the UCI file.
+	ConfigFile string
+	// Socket is the control socket's path; empty: what the configuration says.
+	Socket string
+	// Version is shown in status.
+	Version string
+}
+
+// Run runs the portal that the configuration describes until ctx ends, and leaves the system as it was.
+func Run(ctx context.Context, o Options) error {
+	cfg, warnings, err := config.Load(o.ConfigFile)
+	if err != nil {
+		return err
+	}
+	log := newLog(cfg.Portal.LogLevel)
+	for _, w := range warnings {
+		log.Warn(w.String())
+	}
+	if !cfg.Portal.Enabled {
+		return fmt.Errorf("%s: the portal is switched off: set option enabled '1' in section portal 'main'", o.ConfigFile)
+	}
+	cfg, made, err := cfg.WithKey()
+	if err != nil {
+		return err
+	}
+	public, err := cfg.Portal.PrivateKey.Public()
+	if err != nil {
+		return fmt.Errorf("read private key: %w", err)
+	}
+	if made {
+		log.Info("made a private key; the other side needs its public key", "public_key", public.String())
+	}
+	if o.Socket == "" {
+		o.Socket = cfg.Portal.Control
+	}
+	g := newGroup(ctx)
+	defer g.cancel(nil)
+	p := &running{Options: o, cfg: cfg, log: log, started: time.Now(), group: g}
+	if cfg.Portal.Role == config.RoleRemote {
+		err = p.startRemote()
+	} else {
+		err = p.startLocal()
+	}
+	if err != nil {
+		g.cancel(err)
+		return errors.Join(g.wait(), p.close())
+	}
+	log.Info("running", "role", cfg.Portal.Role, "public_key", public.String())
+	<-g.ctx.Done()
+	closed := p.close()
+	return errors.Join(g.wait(), closed)
+}
+
+// running is a portal that has been started.
+type running struct {
+	Options
+	cfg     *config.Config
+	log     *slog.Logger
+	started time.Time
+	group   *group
+	shared  *shared
+	undo    []func() error // what to do at the end, last first
+	mu      sync.Mutex
+}
+
+// atEnd notes what is to be taken back.
+func (p *running) atEnd(f func() error) {
+	p.mu.Lock()
+	p.undo = append(p.undo, f)
+	p.mu.Unlock()
+}
+
+func (p *running) close() error {
+	p.mu.Lock()
+	undo := p.undo
+	p.undo = nil
+	p.mu.Unlock()
+	var errs []error
+	for i := len(undo) - 1; i >= 0; i-- {
+		errs = append(errs, undo[i]())
+	}
+	return errors.Join(errs...)
+}
+
+// startControl answers status and commands at the control socket.
+func (p *running) startControl(handler control.Handler) {
+	p.group.start(control.NewServer(p.Socket, handler))
+}
+
+// openDevice makes the TUN device and its reader.
+func (p *running) openDevice(mtu int) error {
+	device, err := system.OpenTUN(p.cfg.Portal.Device, mtu)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", p.cfg.Portal.Device, err)
+	}
+	p.shared.device = device
+	p.atEnd(device.Close)
+	return nil
+}
+
+// startLoop starts the engine's goroutine and the TUN reader.
+func (p *running) startLoop(r role) {
+	p.group.start(&loop{shared: p.shared, role: r})
+	p.group.start(funcTask{"tun reader", p.shared.readTUN})
+}
+
+// addSocket starts a socket's reader and sender and puts it at its place; in the loop or before it runs.
+func (p *running) addSocket(k *socket) {
+	for len(p.shared.sockets) <= k.link {
+		p.shared.sockets = append(p.shared.sockets, nil)
+	}
+	p.shared.sockets[k.link] = k
+	for _, t := range k.tasks() {
+		p.group.start(t)
+	}
+}
+
+// tunnelParams are the engine's parameters by the configuration.
+func (p *running) tunnelParams(mtu int) engine.Params {
+	t := engine.Params{
+		MTU: mtu, Pool: p.shared.pool, Seed: randomNumber(), Random: randomNumber,
+		Profile: map[config.Profile]flowq.Profile{
+			config.ProfileLatency: flowq.Latency, config.ProfileThroughput: flowq.Throughput,
+		}[p.cfg.Portal.Profile],
+	}
+	if p.cfg.Portal.Scheduler == config.SchedulerGreedy {
+		t.Scheduler = sched.Greedy
+	}
+	return t
+}
+
+// systemParams are the names of what is ours on the system.
+func (p *running) systemParams() system.Params {
+	s := system.DefaultParams()
+	if p.cfg.Portal.Table > 0 {
+		s.Table, s.LinkTable = p.cfg.Portal.Table, p.cfg.Portal.Table+1
+	}
+	if p.cfg.Portal.Mark.Value != 0 {
+		s.MarkStep, s.MarkMask = p.cfg.Portal.Mark.Value, p.cfg.Portal.Mark.Mask
+	}
+	return s
+}
+
+// suites are the ciphers in order of preference: AES where the processor has it.
+func suites(c config.Cipher) []session.Suite {
+	switch {
+	case c == config.CipherAES:
+		return []session.Suite{session.AES256GCM}
+	case c == config.CipherChaCha:
+		return []session.Suite{session.ChaCha20Poly1305}
+	case cpu.X86.HasAES || cpu.ARM64.HasAES || cpu.ARM.HasAES || cpu.S390X.HasAES:
+		return []session.Suite{session.AES256GCM, session.ChaCha20Poly1305}
+	}
+	return []session.Suite{session.ChaCha20Poly1305, session.AES256GCM}
+}
+
+func protection(p config.Protect) session.Protection {
+	if p == config.ProtectAuthenticate {
+		return session.Authenticate
+	}
+	return session.Encrypt
+}
+
+// innerMTU is the size of inner packets that the configuration asks for.
+func innerMTU(c *config.Config) int {
+	if c.Portal.MTU > 0 {
+		return c.Portal.MTU
+	}
+	return engine.DefaultMTU
+}
+
+// randomNumber is unpredictable.
+func randomNumber() uint64 {
+	var b [8]byte
+	rand.Read(b[:])
+	return binary.LittleEndian.Uint64(b[:])
+}
+
+// newLog writes lines for people, and for the system log, to standard error.
+func newLog(level config.LogLevel) *slog.Logger {
+	levels := map[config.LogLevel]slog.Level{
+		config.LogError: slog.LevelError, config.LogWarn: slog.LevelWarn, config.LogInfo: slog.LevelInfo, config.LogDebug: slog.LevelDebug,
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: levels[level]}))
+}
+
+// changes tells what happens to the system's network, until ctx ends.
+func (p *running) watch() (*system.Watch, error) {
+	w, err := system.OpenWatch()
+	if err != nil {
+		return nil, fmt.Errorf("watch the network: %w", err)
+	}
+	p.group.start(w)
+	return w, nil
+}
+
+// status fills what all roles have in common.
+func (p *running) status(sessions []stats.Session, links []stats.Link, drops stats.Drops) stats.Status {
+	io := p.shared.drops.Snapshot()
+	drops.Merge(&io)
+	return stats.Status{
+		Version: p.Version, Role: string(p.cfg.Portal.Role), UptimeSeconds: stats.Seconds(time.Since(p.started)),
+		ConfigFile: p.ConfigFile, Sessions: sessions, Links: links, Drops: drops.Map(),
+	}
+}
+
+// errUnknownLink is for people.
+func errUnknownLink(name string, links []config.Link) error {
+	var names []string
+	for _, l := range links {
+		names = append(names, l.Name)
+	}
+	return fmt.Errorf("there is no link '%s'; links are: %s", name, strings.Join(names, ", "))
+}
+
+// logEngine tells the system log what the tunnel went through.
+func logEngine(log *slog.Logger, now mono.Time, t *engine.Tunnel) {
+	for _, n := range t.Notices() {
+		log.Warn("the other side says: " + n)
+	}
+}
