@@ -220,7 +220,8 @@ func TestPathDown(t *testing.T) {
 	g := newRig(t, 0).two(300*ms).push(0, 0).push(1, 1)
 	g.at(10*ms).push(0, 3).want(0, 1)
 	g.at(20 * ms)
-	g.r.SetPath(1, PathInfo{})
+	g.r.SetPath(1, PathInfo{Relative: 300 * ms})
+	g.fire(20*ms + wait - 1).want()
 	g.fire(20*ms + wait).want(3)
 	g.done()
 }
@@ -242,9 +243,18 @@ func TestFirstPacket(t *testing.T) {
 	// The same lane after a silence is new again, its sequence goes on.
 	g.at(5*time.Second).push(0, 7)
 	g.fire(5*time.Second+50*ms).push(1, 6).want(6, 7)
-	// Later, a path that has not carried it since does not count.
-	g.at(5200*ms).push(0, 9).fire(5200*ms + wait - 1).want()
-	g.fire(5200*ms + wait).want(9)
+	// After another silence it does not matter that path 1 carried it before.
+	g.two(100*ms).at(10*time.Second).push(0, 9)
+	g.fire(10*time.Second+100*ms).push(1, 8).want(8, 9)
+	g.done()
+}
+
+// TestNeverCarried: in the middle of a lane's use, a path that never carried it does not count.
+func TestNeverCarried(t *testing.T) {
+	g := newRig(t, 0).two(50*ms).push(0, 0)
+	g.at(200*ms).push(0, 1, 3).want(0, 1)
+	g.fire(200*ms + wait - 1).want()
+	g.fire(200*ms + wait).want(3)
 	g.done()
 }
 
@@ -275,7 +285,17 @@ func TestLateAndTwice(t *testing.T) {
 func TestDuplicateOriginalCounts(t *testing.T) {
 	g := newRig(t, 0).two(100*ms).push(0, 0).push(1, 1)
 	g.at(10*ms).push(0, 3).repair(0, 4).want(0, 1)
-	g.at(20*ms).push(1, 4)
+	g.fire(20*ms).push(1, 4)
+	g.fire(20*ms + wait - 1).want()
 	g.fire(20*ms+wait).want(3, 4)
+	g.done()
+}
+
+// TestPathGoesOnlyForward: an original that comes late does not move its path back.
+func TestPathGoesOnlyForward(t *testing.T) {
+	g := newRig(t, 0).two(100*ms).push(0, 0).push(1, 1)
+	g.at(10*ms).push(0, 2).push(1, 6, 4).push(0, 7).want(0, 1, 2)
+	g.fire(10*ms + wait - 1).want()
+	g.fire(10*ms+wait).want(4, 6, 7)
 	g.done()
 }

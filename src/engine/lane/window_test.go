@@ -74,6 +74,52 @@ func TestJump(t *testing.T) {
 	g.done()
 }
 
+// TestJumpForgets: after a jump the bitmap knows nothing of what lay before.
+func TestJumpForgets(t *testing.T) {
+	g := newRig(t, 0).two(0)
+	for seq := range uint32(window) {
+		g.push(0, seq)
+	}
+	g.got = g.got[:0]
+	g.push(0, 5*window).want(5 * window)
+	for seq := uint32(5*window - 1); seq > 4*window; seq-- {
+		g.push(0, seq).want(seq)
+	}
+	g.done()
+}
+
+// TestJumpBoundary: one below the window's end is held, at its end is a jump.
+func TestJumpBoundary(t *testing.T) {
+	g := newRig(t, 0).two(0).push(0, 0).push(1, 1).push(0, window+1).want(0, 1)
+	g.r.Flush(nil)[0].Release()
+	g = newRig(t, 0).two(0).push(0, 0).push(1, 1).push(0, window+2).want(0, 1, window+2)
+	if g.r.Stats().Jumps != 1 {
+		t.Error("no jump")
+	}
+	g.done()
+}
+
+// TestExtend compares the clearing of the bitmap by words with clearing bit by bit.
+func TestExtend(t *testing.T) {
+	for from := uint64(firstSeq); from < firstSeq+130; from++ {
+		for _, more := range []uint64{0, 1, 61, 62, 63, 64, 65, 127, 128, 129, 200, window - 1, window, window + 5} {
+			l := &lane{end: from}
+			for i := range l.seen {
+				l.seen[i] = ^uint64(0)
+			}
+			l.extend(from + more)
+			if l.end != from+more+1 {
+				t.Fatalf("from %d by %d: end %d", from, more, l.end)
+			}
+			for s := l.end - window; s < l.end; s++ {
+				if set := l.wasSeen(s); set != (s < from) {
+					t.Fatalf("from %d by %d: %d is set: %v", from, more, s, set)
+				}
+			}
+		}
+	}
+}
+
 func TestMalformed(t *testing.T) {
 	g := newRig(t, 0)
 	g.out = g.r.Push(g.now, MaxLanes, 0, 0, false, g.buf(1, 100), g.out)
@@ -121,8 +167,10 @@ func TestRingSizes(t *testing.T) {
 func TestMemory(t *testing.T) {
 	const limit = 300 << 10
 	g := newRig(t, limit).two(0)
-	g.push(0, 1, 2)
 	for seq := uint32(1); seq < 2000; seq++ {
+		if seq == 60 {
+			g.push(0, 1, 2)
+		}
 		if seq%50 == 0 {
 			continue
 		}
