@@ -40,6 +40,10 @@ const (
 	laneDrain = 2 * time.Second
 	// configEvery is how often the session's configuration is repeated until it is acknowledged.
 	configEvery = 200 * time.Millisecond
+	// pardon is how long no flow is asked to slow down after a path was lost: what queues then is the failure's doing, and
+	// a drop would make the failure a loss. pardonPause is the least time between two pardons.
+	pardon      = 5 * time.Second
+	pardonPause = 15 * time.Second
 	// partLife is how long one half of a packet waits for the other, and maxParts how many may.
 	partLife = 500 * time.Millisecond
 	maxParts = 64

@@ -31,7 +31,7 @@ func (t *Tunnel) Poll(now mono.Time, out *Batch) (more bool) {
 // sendQueued binds queued packets to paths while any path has room.
 func (t *Tunnel) sendQueued(now mono.Time, out *Batch) (more bool) {
 	for len(out.Datagrams) < maxBatch {
-		f := t.queue.Next(now, !t.anyRoom())
+		f := t.queue.Next(now, now >= t.pardoned && !t.anyRoom())
 		if f == nil {
 			break
 		}

@@ -42,8 +42,7 @@ func (t *Tunnel) OnTimeout(now mono.Time) {
 			}
 		}
 		if p.Check(now, t.lastHeard) {
-			t.salvage(now, p, p.Sent.Abandon())
-			t.refreshAt = now
+			t.failed(now, p)
 		}
 		if moved, host := p.Peer.Settle(now); moved && host {
 			p.Restart(now)

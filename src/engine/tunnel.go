@@ -55,6 +55,7 @@ type Tunnel struct {
 	refreshAt   mono.Time
 	delaysAt    mono.Time
 	lastAckCopy mono.Time
+	pardoned    mono.Time // until then queues may be long
 	held        int64 // bytes kept for repair
 	metric      int
 	eligible    []*path.Path
@@ -197,9 +198,17 @@ func (t *Tunnel) Carrier(now mono.Time, link int, up bool) {
 	for _, p := range t.paths {
 		if p.Link == link && !up && p.State() != path.Down {
 			p.Fail(now)
-			t.salvage(now, p, p.Sent.Abandon())
-			t.refreshAt = now
+			t.failed(now, p)
 		}
+	}
+}
+
+// failed is for a path that stopped being usable: what was on the way there goes elsewhere.
+func (t *Tunnel) failed(now mono.Time, p *path.Path) {
+	t.salvage(now, p, p.Sent.Abandon())
+	t.refreshAt = now
+	if now > t.pardoned.Add(pardonPause-pardon) {
+		t.pardoned = now.Add(pardon)
 	}
 }
 

@@ -38,6 +38,10 @@ const (
 	waitMargin = 3 * time.Millisecond
 	// repairRounds is for how many repairs a lost packet waits.
 	repairRounds = 2
+	// suspectMin and suspectMargin are the sender's own: the least silence it takes for suspicious, and what
+	// acknowledgements and timers add.
+	suspectMin    = 30 * time.Millisecond
+	suspectMargin = 20 * time.Millisecond
 	// pathSlack is added to how long a path may be silent: a batch of the sender's and one of ours.
 	pathSlack = 2 * time.Millisecond
 	// defaultRepairWait is assumed until SetRepairWait.

@@ -28,6 +28,14 @@ type path struct {
 // patience is how long after its last original the path may still bring an earlier one.
 func (p *path) patience() time.Duration { return p.info.Relative + 4*p.info.Deviation + pathSlack }
 
+// suspicion is how much longer a path that carries the lane may be silent: so long the sender takes to suspect a path
+// that died under it, and only then it repairs what was on the way there. A sender that merely stops using a path says
+// so by a mark.
+func (r *Receiver) suspicion(p *path) time.Duration {
+	rtt := r.repairWait + p.info.Relative
+	return max(suspectMin, rtt+rtt/4) + 4*p.info.Deviation + suspectMargin
+}
+
 // mark is how far one path has come in one lane.
 type mark struct {
 	path uint32
@@ -130,13 +138,14 @@ func (r *Receiver) sweep(l *lane, now mono.Time) {
 		if !p.info.Up {
 			continue
 		}
-		next, last := uint64(0), l.activeSince
+		next, last, patience := uint64(0), l.activeSince, p.patience()
 		if i < len(l.marks) && l.marks[i].path == p.id && l.marks[i].at >= l.activeSince {
 			next, last = l.marks[i].next, l.marks[i].at
+			patience += r.suspicion(p)
 			l.reorder = max(l.reorder, p.info.Reorder)
 			l.relative = max(l.relative, p.info.Relative)
 		}
-		until := last.Add(p.patience())
+		until := last.Add(patience)
 		if now >= until || next >= l.end {
 			continue
 		}

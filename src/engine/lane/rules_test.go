@@ -30,10 +30,26 @@ func TestPending(t *testing.T) {
 	g := newRig(t, 0).two(50 * ms)
 	g.push(0, 0).push(1, 1).push(0, 2).want(0, 1, 2)
 	g.at(10*ms).push(0, 4).want()
-	passed := 50*ms + 4*ms + pathSlack // path 1 brought its last one at 0
-	g.fire(passed + wait - ms).want()
-	g.fire(passed + wait).want(4)
+	// Path 1 brought its last one at 0; if it died the sender takes a while to suspect it.
+	passed := 50*ms + 4*ms + pathSlack + g.r.suspicion(&g.r.paths[1])
+	due := min(passed+wait, 10*ms+50*ms+capMargin)
+	g.fire(due - ms).want()
+	g.fire(due).want(4)
 	g.done()
+}
+
+// TestSuspicion: what may have died with a path is waited for until the sender can have noticed and repaired it; a path
+// that never carried the lane is not suspected.
+func TestSuspicion(t *testing.T) {
+	g := newRig(t, 0).two(10*ms).push(0, 0).push(1, 1)
+	g.at(10*ms).push(0, 3).want(0, 1)
+	g.fire(suspectMin + suspectMargin).want()
+	g.at(suspectMin+suspectMargin+10*ms).repair(0, 2).want(2, 3)
+	g.done()
+
+	g = newRig(t, 0).two(10*ms).push(0, 0, 1)
+	g.at(100*ms).push(0, 3).want(0, 1)
+	g.fire(100*ms + wait).want(3)
 }
 
 // TestPendingRefreshed: each original moves the time until which the slow path is waited for.
@@ -70,7 +86,8 @@ func TestRepaired(t *testing.T) {
 	g = newRig(t, 0).two(100*ms).push(0, 0).push(1, 1)
 	g.at(10*ms).push(0, 3).repair(1, 9).want(0, 1) // were 9 an original, path 1 would have passed 2
 	g.fire(10*ms + wait).want()
-	g.fire(100*ms+6*ms+wait).want(3, 9)
+	g.fire(10*ms+100*ms+capMargin-ms).want()
+	g.fire(10*ms+100*ms+capMargin).want(3, 9)
 }
 
 // TestEachGapItsOwnClock: a gap behind another one was lost when it was lost, not when its turn came.

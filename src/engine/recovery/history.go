@@ -137,7 +137,8 @@ func (h *History) Oldest() mono.Time {
 	return h.at(h.base).Sent
 }
 
-// MarkLimited says that there was nothing more to send though there was room (draft-ietf-ccwg-bbr, application-limited).
+// MarkLimited says that there was nothing more to send though there was room (draft-ietf-ccwg-bbr, application-limited):
+// what is sent until a packet sent after this is acknowledged tells only a lower bound of the rate.
 func (h *History) MarkLimited() {
 	h.limited, h.limitedUntil = true, h.next
 }
@@ -159,7 +160,7 @@ func (h *History) Sent(now mono.Time, wireBytes int, eliciting bool, p Payload) 
 	if h.count == 0 {
 		h.restart(now)
 	}
-	if h.limited && h.anyAck && h.largest+1 >= h.limitedUntil {
+	if h.limited && h.anyAck && h.largest >= h.limitedUntil {
 		h.limited = false
 	}
 	*s = Packet{
