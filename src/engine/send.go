@@ -152,8 +152,11 @@ func (t *Tunnel) keep(load recovery.Payload) recovery.Payload {
 
 // datagram begins a descriptor for p.
 func (t *Tunnel) datagram(p *path.Path, out *Batch) *Datagram {
+	if p.ConnID == 0 {
+		p.ConnID = t.ids.ConnID(t.out, p.ID) // a keyed hash: once per path, not per packet
+	}
 	out.Datagrams = append(out.Datagrams, Datagram{
-		Sending: t.sending, Path: p.ID, ConnID: t.ids.ConnID(t.out, p.ID), Link: p.Link,
+		Sending: t.sending, Path: p.ID, ConnID: p.ConnID, Link: p.Link,
 		To: p.Peer.Remote, Local: p.Peer.Local, from: len(out.arena), to: len(out.arena),
 	})
 	return &out.Datagrams[len(out.Datagrams)-1]

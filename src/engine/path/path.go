@@ -60,6 +60,8 @@ type Path struct {
 
 	// Busy is set while the link's sender has no room.
 	Busy bool
+	// ConnID is the peer's name for the path; 0 until the tunnel has computed it.
+	ConnID uint32
 
 	state     State
 	since     mono.Time
