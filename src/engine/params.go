@@ -34,6 +34,8 @@ const (
 	refreshEvery = 50 * time.Millisecond
 	// delaysEvery is how often the receiver is told what it needs to know about delays.
 	delaysEvery = 100 * time.Millisecond
+	// lossyShare of a path's packets (in 1/65536: 0.1 %) makes gaps in the lanes a part of life.
+	lossyShare = 65
 	// laneIdle is how long a flow keeps its lane without sending.
 	laneIdle = 2 * time.Second
 	// laneDrain is how long a lane rests before another flow gets it: longer than any repair lives.

@@ -262,7 +262,7 @@ func (t *Tunnel) sendProbes(now mono.Time, p *path.Path, out *Batch) {
 	if !p.Peer.Remote.IsValid() || !p.Peer.Allows(probeBytes) && !p.Peer.Allows(100) {
 		return
 	}
-	if p.Probe(now, t.lastData) {
+	if tail := t.Backlog() == 0 && now >= p.TailAt(); p.Probe(now, t.lastData) || tail {
 		d := t.datagram(p, out)
 		out.arena = wire.PingFrame{}.Append(out.arena)
 		if p.State() == path.Opening && t.params.Initiator {

@@ -19,6 +19,9 @@ func (t *Tunnel) NextTimeout() mono.Time {
 	for _, p := range t.paths {
 		at = mono.Min(at, mono.Min(p.Sent.NextTimeout(), p.NextCheck(t.lastHeard, t.lastData)))
 		at = mono.Min(at, mono.Min(p.Rx.Due(p.Sent.RTT.Smoothed()), p.Peer.NextChallenge()))
+		if !waiting {
+			at = mono.Min(at, p.TailAt())
+		}
 		if waiting && p.Usable() && !p.Busy && !p.Pace.Ready() && p.HasWindow() {
 			// A path that is ready was passed over by choice.
 			at = mono.Min(at, p.NextSend())
@@ -63,7 +66,7 @@ func (t *Tunnel) refresh(now mono.Time) {
 	t.sched.Refresh(t.eligible)
 	var best, slowest, back time.Duration
 	var capacity int64
-	first := true
+	first, lossy := true, false
 	for _, p := range t.eligible {
 		if !p.Usable() {
 			continue
@@ -76,9 +79,14 @@ func (t *Tunnel) refresh(now mono.Time) {
 			slowest = max(slowest, rtt)
 		}
 		capacity += p.CC.Bandwidth()
+		lossy = lossy || p.Loss() > lossyShare
 		first = false
 	}
 	back = best
+	if lossy {
+		// Behind each gap the flow waits for the repair, a round trip of the fastest path.
+		slowest += 2 * best
+	}
 	t.queue.SetRTT(best+20*time.Millisecond, (slowest+back)/2+20*time.Millisecond)
 	t.queue.SetCapacity(float64(capacity) * 8)
 	t.queue.Expire(now)

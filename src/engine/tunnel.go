@@ -56,7 +56,7 @@ type Tunnel struct {
 	delaysAt    mono.Time
 	lastAckCopy mono.Time
 	pardoned    mono.Time // until then queues may be long
-	held        int64 // bytes kept for repair
+	held        int64     // bytes kept for repair
 	metric      int
 	eligible    []*path.Path
 

@@ -23,7 +23,7 @@ type bounds struct{ target, interval time.Duration }
 func boundsFor(p Profile, rtt time.Duration) bounds {
 	low, high := p.bounds()
 	target := min(max(rtt/targetShare, low), high)
-	return bounds{target: target, interval: max(minInterval, 2*target)}
+	return bounds{target: target, interval: max(minInterval, 2*rtt)}
 }
 
 // above notes the head's time in the queue and reports whether it has been above target for an interval.

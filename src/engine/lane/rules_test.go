@@ -86,7 +86,7 @@ func TestRepaired(t *testing.T) {
 	g = newRig(t, 0).two(100*ms).push(0, 0).push(1, 1)
 	g.at(10*ms).push(0, 3).repair(1, 9).want(0, 1) // were 9 an original, path 1 would have passed 2
 	g.fire(10*ms + wait).want()
-	g.fire(10*ms+100*ms+capMargin-ms).want()
+	g.fire(10*ms + 100*ms + capMargin - ms).want()
 	g.fire(10*ms+100*ms+capMargin).want(3, 9)
 }
 

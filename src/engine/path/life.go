@@ -3,6 +3,7 @@ package path
 import (
 	"time"
 
+	"mpproxy/src/engine/congestion"
 	"mpproxy/src/engine/mono"
 	"mpproxy/src/engine/recovery"
 )
@@ -102,6 +103,19 @@ func (p *Path) NextCheck(othersHeard, lastData mono.Time) mono.Time {
 		at = mono.Min(at, p.downAt())
 	}
 	return at
+}
+
+// TailAt is when the last data on the path, if nothing follows it, is to be followed by a probe: without one a loss at
+// the end of a burst would be seen only after a probe timeout. The caller asks only while nothing waits to be sent.
+func (p *Path) TailAt() mono.Time {
+	if p.tail == 0 || p.state != Up {
+		return mono.Never
+	}
+	return p.tail.Add(max(p.Sent.RTT.Smoothed()/4, tailMin, p.packetTimes(3)))
+}
+
+func (p *Path) packetTimes(n int64) time.Duration {
+	return time.Duration(n * congestion.MTU * int64(time.Second) / max(p.Rate(), 1))
 }
 
 // Probe reports that a probe is due now, and takes it for sent.

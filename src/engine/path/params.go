@@ -33,6 +33,9 @@ const (
 	idleAfter = 25 * time.Second
 	keepalive = 25 * time.Second
 
+	// tailMin is the least pause after which the end of a burst is followed by a probe.
+	tailMin = 3 * time.Millisecond
+
 	// ackEvery datagrams an acknowledgement is due, and after ackDelayMax at the latest.
 	ackEvery    = 8
 	ackDelayMax = 10 * time.Millisecond

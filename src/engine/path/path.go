@@ -67,7 +67,8 @@ type Path struct {
 	since     mono.Time
 	opened    mono.Time
 	probed    mono.Time
-	asked     bool // a probe timeout wants a probe
+	asked     bool      // a probe timeout wants a probe
+	tail      mono.Time // when the last data was sent, until something after it shows whether it arrived; 0: none
 	answers   int
 	answered  mono.Time // first answer since down
 	flips     [flipMax]mono.Time
@@ -158,6 +159,11 @@ func (p *Path) OnSent(now mono.Time, n int, eliciting bool, load recovery.Payloa
 	wireBytes := n + p.Overhead
 	if _, packets := p.Sent.Inflight(); eliciting && packets == 0 && p.Sent.LastSent() != 0 {
 		p.CC.OnIdle(now, now.Sub(p.Sent.LastSent()))
+	}
+	if load.Buf != nil {
+		p.tail = now
+	} else if eliciting {
+		p.tail = 0
 	}
 	p.Sent.Sent(now, wireBytes, eliciting, load)
 	p.Pace.Spend(wireBytes)
