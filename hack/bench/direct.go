@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Addresses of the unshaped lab: a cable between two namespaces, and the tunnel's two ends over it.
+const (
+	outerRouter = "192.0.2.1"
+	outerServer = "192.0.2.2"
+	innerRouter = "10.99.0.2"
+	innerServer = "10.99.0.1"
+)
+
+// direct is two namespaces, router and server, with one unshaped cable (veth) between them.
+type direct struct {
+	dir     string
+	undo    []func() error
+	started []*exec.Cmd
+}
+
+// newDirect builds it. The caller closes it.
+func newDirect() (*direct, error) {
+	d := &direct{}
+	if err := d.build(); err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	return d, nil
+}
+
+func (d *direct) build() error {
+	var err error
+	if d.dir, err = os.MkdirTemp("", d.namespace("")); err != nil {
+		return fmt.Errorf("make directory: %w", err)
+	}
+	d.undo = append(d.undo, func() error { return os.RemoveAll(d.dir) })
+	for _, role := range []string{"router", "server"} {
+		name := d.namespace(role)
+		if _, err := command("ip", "netns", "add", name); err != nil {
+			return err
+		}
+		d.undo = append(d.undo, func() error { _, err := command("ip", "netns", "del", name); return err })
+	}
+	r, s := d.namespace("router"), d.namespace("server")
+	for _, line := range []string{
+		"link add wan1 netns " + r + " type veth peer name eth0 netns " + s,
+		"-n " + r + " link add lan0 type veth peer name lan1",
+		"-n " + r + " address add 192.168.77.1/24 dev lan0",
+		"-n " + r + " address add " + outerRouter + "/24 dev wan1",
+		"-n " + s + " address add " + outerServer + "/24 dev eth0",
+		"-n " + r + " link set lo up", "-n " + r + " link set lan0 up", "-n " + r + " link set lan1 up", "-n " + r + " link set wan1 up",
+		"-n " + s + " link set lo up", "-n " + s + " link set eth0 up",
+		"-n " + r + " route add default via " + outerServer,
+		"-n " + s + " route add default via " + outerRouter,
+	} {
+		if _, err := command("ip", strings.Fields(line)...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// namespace returns the full name of "router" or "server"; the prefix and the process id let a later run find what is stale.
+func (d *direct) namespace(role string) string { return "mpp" + strconv.Itoa(os.Getpid()) + "-" + role }
+
+func (d *direct) close() error {
+	err := d.stopAll()
+	for i := len(d.undo) - 1; i >= 0; i-- {
+		err = errors.Join(err, d.undo[i]())
+	}
+	d.undo = nil
+	return err
+}
+
+// inside is a command in a namespace that is not started yet.
+func (d *direct) inside(role, name string, args ...string) *exec.Cmd {
+	cmd := exec.Command("ip", append([]string{"netns", "exec", d.namespace(role), name}, args...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return cmd
+}
+
+// launch starts a daemon in a namespace; its output goes to a file in the lab's directory. stopAll ends it.
+func (d *direct) launch(role, name string, args ...string) (*exec.Cmd, error) {
+	cmd := d.inside(role, name, args...)
+	log, err := os.Create(filepath.Join(d.dir, role+"-"+filepath.Base(name)+".log"))
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	d.started = append(d.started, cmd)
+	return cmd, nil
+}
+
+// stopAll ends the daemons, the last first.
+func (d *direct) stopAll() error {
+	var errs []error
+	for i := len(d.started) - 1; i >= 0; i-- {
+		cmd := d.started[i]
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		ended := make(chan error, 1)
+		go func() { ended <- cmd.Wait() }()
+		select {
+		case <-ended:
+		case <-time.After(5 * time.Second):
+			_ = cmd.Process.Kill()
+			errs = append(errs, fmt.Errorf("%s had to be killed", cmd.Args[4]))
+		}
+	}
+	d.started = nil
+	return errors.Join(errs...)
+}
+
+// logs returns what the daemons printed, for an error's sake.
+func (d *direct) logs() string {
+	var all strings.Builder
+	files, _ := filepath.Glob(filepath.Join(d.dir, "*.log"))
+	for _, f := range files {
+		text, _ := os.ReadFile(f)
+		fmt.Fprintf(&all, "--- %s\n%s", filepath.Base(f), text)
+	}
+	return all.String()
+}
+
+// command runs a command; its error has what the command printed.
+func command(name string, args ...string) (string, error) {
+	cmd := exec.Command(name, args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, strings.TrimSpace(errs.String()))
+	}
+	return out.String(), nil
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// tcpVariable tells a process of this binary that it is one end of a TCP transfer.
+const tcpVariable = "MPPBENCH_TCP"
+
+const (
+	tcpPort  = "5201"
+	tcpChunk = 128 << 10
+)
+
+// runTCP plays one end of a transfer if this process was started for it, and ends the process then.
+// Words: serve | send|receive ADDRESS SECONDS. The client's direction is told to the server in the first byte.
+func runTCP() {
+	words := strings.Fields(os.Getenv(tcpVariable))
+	if len(words) == 0 {
+		return
+	}
+	var err error
+	if words[0] == "serve" {
+		err = serveTCP()
+	} else {
+		err = clientTCP(words)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// cubic makes sure of the congestion control whatever the kernel's default.
+func cubic(_, _ string, c syscall.RawConn) error {
+	var err error
+	if outer := c.Control(func(fd uintptr) {
+		err = unix.SetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION, "cubic")
+	}); outer != nil {
+		return outer
+	}
+	return err
+}
+
+func serveTCP() error {
+	config := net.ListenConfig{Control: cubic}
+	l, err := config.Listen(context.Background(), "tcp4", ":"+tcpPort)
+	if err != nil {
+		return err
+	}
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		go func() {
+			defer conn.Close()
+			var hello [1]byte
+			if _, err := io.ReadFull(conn, hello[:]); err != nil {
+				return
+			}
+			if hello[0] == 'r' {
+				push(conn)
+				return
+			}
+			// The client sends: it wants to know from us what arrived.
+			n := pull(conn, nil)
+			fmt.Fprintf(conn, "%d\n", n)
+		}()
+	}
+}
+
+// push writes until the other side has enough.
+func push(conn net.Conn) {
+	chunk := make([]byte, tcpChunk)
+	for {
+		if _, err := conn.Write(chunk); err != nil {
+			return
+		}
+	}
+}
+
+// pull reads until the end and returns the number of bytes.
+func pull(conn net.Conn, tick func(total int64)) int64 {
+	chunk := make([]byte, tcpChunk)
+	var total int64
+	for {
+		n, err := conn.Read(chunk)
+		total += int64(n)
+		if tick != nil {
+			tick(total)
+		}
+		if err != nil {
+			return total
+		}
+	}
+}
+
+// clientTCP prints "BYTES SECONDS": what arrived at the receiver within the time.
+func clientTCP(words []string) error {
+	seconds, err := strconv.ParseFloat(words[2], 64)
+	if err != nil {
+		return err
+	}
+	dialer := net.Dialer{Control: cubic, Timeout: 5 * time.Second}
+	conn, err := dialer.Dial("tcp4", net.JoinHostPort(words[1], tcpPort))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	began := time.Now()
+	length := time.Duration(seconds * float64(time.Second))
+	if words[0] == "receive" {
+		if _, err := conn.Write([]byte("r")); err != nil {
+			return err
+		}
+		if err := conn.SetReadDeadline(began.Add(length)); err != nil {
+			return err
+		}
+		n := pull(conn, nil)
+		fmt.Println(n, time.Since(began).Seconds())
+		return nil
+	}
+	if err := conn.SetWriteDeadline(began.Add(length)); err != nil {
+		return err
+	}
+	if _, err := conn.Write([]byte("s")); err != nil {
+		return err
+	}
+	push(conn)
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		return err
+	}
+	var n int64
+	if _, err := fmt.Fscan(conn, &n); err != nil {
+		return err
+	}
+	fmt.Println(n, time.Since(began).Seconds())
+	return nil
+}

@@ -1,0 +1,262 @@
+package main
+
+import (
+	"crypto/ecdh"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// tunnel is a program under test, running in both namespaces.
+type tunnel struct {
+	name   string
+	router *exec.Cmd
+	server *exec.Cmd
+}
+
+// startLimit is how long a tunnel may take to carry a packet.
+const startLimit = 10 * time.Second
+
+// startPortals starts our two portals.
+func (d *direct) startPortals(program string) (*tunnel, error) {
+	key := func() (private, public string, err error) {
+		if private, err = command(program, "genkey"); err != nil {
+			return "", "", err
+		}
+		cmd := exec.Command(program, "pubkey")
+		cmd.Stdin = strings.NewReader(private)
+		out, err := cmd.Output()
+		return strings.TrimSpace(private), strings.TrimSpace(string(out)), err
+	}
+	routerKey, routerPublic, err := key()
+	if err != nil {
+		return nil, err
+	}
+	serverKey, serverPublic, err := key()
+	if err != nil {
+		return nil, err
+	}
+	router := fmt.Sprintf(routerConfig, d.path("router.sock"), d.path("router.secrets"), serverPublic, outerServer)
+	server := fmt.Sprintf(serverConfig, outerServer, innerServer, d.path("server.sock"), d.path("server.secrets"), d.path("peers.d"), routerPublic, innerRouter)
+	for role, text := range map[string][2]string{"router": {router, routerKey}, "server": {server, serverKey}} {
+		if err := os.MkdirAll(d.path(role+".secrets"), 0o700); err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(d.path(role+".secrets/private_key"), []byte(text[1]+"\n"), 0o600); err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(d.path(role+".uci"), []byte(text[0]), 0o600); err != nil {
+			return nil, err
+		}
+	}
+	t := &tunnel{name: "mpproxy"}
+	if t.server, err = d.launch("server", program, "run", "--config", d.path("server.uci")); err != nil {
+		return nil, err
+	}
+	if t.router, err = d.launch("router", program, "run", "--config", d.path("router.uci")); err != nil {
+		return nil, err
+	}
+	return t, d.waitReady()
+}
+
+const routerConfig = `config portal 'main'
+	option enabled '1'
+	option role 'local'
+	option device 'mpp0'
+	list lan 'lan0'
+	option control '%s'
+	option secrets_dir '%s'
+
+config remote 'vps'
+	option public_key '%s'
+	list endpoint '%s:6779'
+
+config link 'one'
+	option interface 'wan1'
+	option transport 'udp'
+`
+
+const serverConfig = `config portal 'main'
+	option enabled '1'
+	option role 'remote'
+	option device 'mpp0'
+	list listen '%s:6779'
+	option address '%s/24'
+	option interface 'eth0'
+	option control '%s'
+	option secrets_dir '%s'
+	option peers_dir '%s'
+
+config peer 'home'
+	option public_key '%s'
+	option address '%s'
+`
+
+func (d *direct) path(name string) string { return filepath.Join(d.dir, name) }
+
+// startWireGuard starts wireguard-go at both ends with the same inner addresses and MTU.
+func (d *direct) startWireGuard(program string) (*tunnel, error) {
+	curve := ecdh.X25519()
+	routerKey, err := curve.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	serverKey, err := curve.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	t := &tunnel{name: "wireguard-go"}
+	for _, end := range []struct {
+		role, device, address string
+		own, other            *ecdh.PrivateKey
+		peer                  string
+		cmd                   **exec.Cmd
+	}{
+		{"router", fmt.Sprintf("wgr%d", os.Getpid()), innerRouter, routerKey, serverKey, "endpoint=" + outerServer + ":51820\n", &t.router},
+		{"server", fmt.Sprintf("wgs%d", os.Getpid()), innerServer, serverKey, routerKey, "", &t.server},
+	} {
+		if *end.cmd, err = d.launch(end.role, program, "-f", end.device); err != nil {
+			return nil, err
+		}
+		settings := fmt.Sprintf("set=1\nprivate_key=%s\nlisten_port=51820\npublic_key=%s\n%sallowed_ip=0.0.0.0/0\n\n",
+			hex.EncodeToString(end.own.Bytes()), hex.EncodeToString(end.other.PublicKey().Bytes()), end.peer)
+		if err := uapi("/var/run/wireguard/"+end.device+".sock", settings); err != nil {
+			return nil, err
+		}
+		for _, line := range []string{
+			"address add " + end.address + "/24 dev " + end.device,
+			"link set " + end.device + " mtu 1420 up",
+		} {
+			if _, err := command("ip", append([]string{"-n", d.namespace(end.role)}, strings.Fields(line)...)...); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return t, d.waitReady()
+}
+
+// uapi sends settings to wireguard-go's socket, once it is there.
+func uapi(socket, settings string) error {
+	deadline := time.Now().Add(startLimit)
+	conn, err := net.Dial("unix", socket)
+	for ; err != nil && time.Now().Before(deadline); conn, err = net.Dial("unix", socket) {
+		time.Sleep(20 * time.Millisecond)
+	}
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, settings); err != nil {
+		return err
+	}
+	answer := make([]byte, 256)
+	n, err := conn.Read(answer)
+	if err != nil || !strings.Contains(string(answer[:n]), "errno=0") {
+		return fmt.Errorf("wireguard-go answered %q: %w", answer[:n], err)
+	}
+	return nil
+}
+
+// waitReady waits until a packet goes through the tunnel and back.
+func (d *direct) waitReady() error {
+	deadline := time.Now().Add(startLimit)
+	for {
+		_, err := command("ip", "netns", "exec", d.namespace("router"), os.Args[0], "-reach", innerServer)
+		if err == nil {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the tunnel carries nothing: %w\n%s", err, d.logs())
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// reach reports whether a host answers: a refused TCP connection is an answer.
+func reach(host string) int {
+	conn, err := net.DialTimeout("tcp4", net.JoinHostPort(host, "9"), 500*time.Millisecond)
+	if err == nil {
+		conn.Close()
+		return 0
+	}
+	if strings.Contains(err.Error(), "refused") {
+		return 0
+	}
+	return 1
+}
+
+// transfer is one direction's result.
+type transfer struct {
+	bits   float64 // per second
+	cpu    float64 // seconds per GB of both daemons
+	router float64 // of that, the router's
+	rss    [2]int  // KiB after it, router and server
+}
+
+// measure runs one TCP flow over whatever tunnel stands. direction is "send" (up) or "receive" (down).
+func (d *direct) measure(t *tunnel, direction string, length time.Duration) (r transfer, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return r, err
+	}
+	serve := d.inside("server", self)
+	serve.Env = append(os.Environ(), tcpVariable+"=serve")
+	if err := serve.Start(); err != nil {
+		return r, err
+	}
+	defer func() { _ = serve.Process.Kill(); _ = serve.Wait() }()
+	time.Sleep(100 * time.Millisecond)
+	before := [2]float64{cpuOf(t.router), cpuOf(t.server)}
+	client := d.inside("router", self)
+	client.Env = append(os.Environ(), tcpVariable+"="+direction+" "+innerServer+" "+strconv.FormatFloat(length.Seconds(), 'f', 2, 64))
+	client.Stderr = os.Stderr
+	out, err := client.Output()
+	if err != nil {
+		return r, fmt.Errorf("transfer over %s: %w\n%s", t.name, err, d.logs())
+	}
+	var bytes, seconds float64
+	if _, err := fmt.Sscan(string(out), &bytes, &seconds); err != nil {
+		return r, err
+	}
+	r.bits = bytes * 8 / seconds
+	r.router = (cpuOf(t.router) - before[0]) / (bytes / 1e9)
+	r.cpu = r.router + (cpuOf(t.server)-before[1])/(bytes/1e9)
+	r.rss = [2]int{rssOf(t.router), rssOf(t.server)}
+	return r, nil
+}
+
+// cpuOf is the processor time a daemon has used, in seconds.
+func cpuOf(cmd *exec.Cmd) float64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	// The second field is the name in parentheses and may hold anything.
+	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+	user, _ := strconv.ParseFloat(fields[11], 64)
+	system, _ := strconv.ParseFloat(fields[12], 64)
+	return (user + system) / 100 // USER_HZ is 100 on every Linux
+}
+
+// rssOf is a daemon's resident memory in KiB.
+func rssOf(cmd *exec.Cmd) int {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			n, _ := strconv.Atoi(strings.Fields(rest)[0])
+			return n
+		}
+	}
+	return 0
+}
