@@ -1,6 +1,10 @@
 package engine
 
-import "mpproxy/src/engine/mono"
+import (
+	"bytes"
+
+	"mpproxy/src/engine/mono"
+)
 
 // pendingConfig is the configuration that the peer is to have; it is repeated until acknowledged.
 type pendingConfig struct {
@@ -27,8 +31,9 @@ func (t *Tunnel) SetConfig(blob []byte) {
 	t.config = pendingConfig{blob: blob, id: t.config.id + 1}
 }
 
-// PeerConfig returns the configuration the peer sent, and which one it is; nil before there is any. The slice is the tunnel's.
-func (t *Tunnel) PeerConfig() (blob []byte, id uint64) { return t.peerConfig, t.peerConfigID }
+// PeerConfig returns the configuration the peer sent, and a number that changes with it; nil before there is any. The
+// slice is the tunnel's.
+func (t *Tunnel) PeerConfig() (blob []byte, id uint64) { return t.peerConfig, t.peerConfigs }
 
 func (t *Tunnel) onConfig(id uint64, blob []byte) {
 	if len(t.configAcks) < MaxPaths {
@@ -36,7 +41,10 @@ func (t *Tunnel) onConfig(id uint64, blob []byte) {
 	}
 	if id > t.peerConfigID {
 		t.peerConfigID = id
-		t.peerConfig = append([]byte(nil), blob...)
+		if t.peerConfigs == 0 || !bytes.Equal(blob, t.peerConfig) {
+			t.peerConfigs++
+			t.peerConfig = bytes.Clone(blob)
+		}
 	}
 }
 
@@ -66,7 +74,5 @@ func (t *Tunnel) LeavePath(now mono.Time, id uint32) {
 		return
 	}
 	t.ClosePath(now, id)
-	if len(t.left) < MaxPaths {
-		t.left = append(t.left, id)
-	}
+	t.leaving.add(id)
 }

@@ -6,6 +6,7 @@ import (
 	"mpproxy/src/engine/flowq"
 	"mpproxy/src/engine/lane"
 	"mpproxy/src/engine/mono"
+	"mpproxy/src/engine/packet"
 	"mpproxy/src/engine/path"
 	"mpproxy/src/engine/wire"
 )
@@ -18,8 +19,6 @@ type laneSender struct {
 	spare  []*laneOut
 	info   map[uint32]lane.PathInfo // what the peer told about the paths that we receive on
 	given  []gap                    // given up, to be told
-	ended  [16]uint32               // path ids the peer closed lately
-	ends   int
 }
 
 // gap is a packet that will not come.
@@ -45,27 +44,12 @@ func (s *laneSender) appendGiven(dst []byte) []byte {
 	return dst
 }
 
-// close remembers that the peer closed a path, so that a late datagram does not open it again.
-func (s *laneSender) close(id uint32) {
-	s.ended[s.ends%len(s.ended)] = id + 1
-	s.ends++
-}
-
-func (s *laneSender) closed(id uint32) bool {
-	for _, e := range s.ended {
-		if e == id+1 {
-			return true
-		}
-	}
-	return false
-}
-
 // laneOut is a lane in use.
 type laneOut struct {
 	key  uint64 // the flow's
 	id   uint16
-	next uint32
-	last mono.Time
+	next uint32    // sequence for the next packet that is queued
+	seen mono.Time // when it last sent
 	use  [MaxPaths]laneUse
 	uses int
 }
@@ -73,7 +57,7 @@ type laneOut struct {
 // laneUse says that a lane runs over a path: until it was marked as left.
 type laneUse struct {
 	path   uint32
-	last   mono.Time
+	seq    uint32 // greatest sent there
 	markAt mono.Time
 }
 
@@ -86,6 +70,7 @@ func (s *laneSender) reset(q *flowq.Queue) {
 	for _, l := range s.active {
 		if f := q.Lookup(l.key); f != nil {
 			f.Binding.HasLane = false
+			f.Each(func(b *packet.Buf) bool { b.Laned = false; return true })
 		}
 	}
 	*s = newLaneSender()
@@ -104,33 +89,59 @@ func (s *laneSender) acquire(now mono.Time, f *flowq.Flow) bool {
 	if n := len(s.spare); n > 0 {
 		l, s.spare = s.spare[n-1], s.spare[:n-1]
 	}
-	*l = laneOut{key: f.Key(), id: id, next: next, last: now}
+	*l = laneOut{key: f.Key(), id: id, next: next, seen: now}
 	s.active = append(s.active, l)
 	s.byID[id] = l
 	f.Binding.HasLane, f.Binding.Lane = true, id
+	f.Each(func(b *packet.Buf) bool { l.number(b); return true })
 	return true
 }
 
 // find returns the active lane with that id.
 func (s *laneSender) find(id uint16) *laneOut { return s.byID[id] }
 
-// take gives the next sequence number, for a packet that goes over p.
-func (l *laneOut) take(now mono.Time, p *path.Path) uint32 {
-	seq := l.next
-	l.next = (l.next + 1) & 0xFFFFFF
-	l.last = now
-	mark := now.Add(max(p.Sent.RTT.Smoothed()/4, 2*time.Millisecond))
+// number gives a packet its place in the lane.
+func (l *laneOut) number(b *packet.Buf) {
+	b.Laned, b.Lane, b.Seq = true, l.id, l.next
+	l.next = (l.next + 1) & seqMask
+}
+
+const seqMask = 1<<lane.SeqBits - 1
+
+// after reports that sequence a comes after b.
+func after(a, b uint32) bool { return (a-b)&seqMask-1 < 1<<(lane.SeqBits-1)-1 }
+
+// last returns the greatest sequence that went over a path lately.
+func (l *laneOut) last(id uint32) (seq uint32, ok bool) {
 	for i := range l.use[:l.uses] {
-		if u := &l.use[i]; u.path == p.ID {
-			u.last, u.markAt = now, mark
-			return seq
+		if l.use[i].path == id {
+			return l.use[i].seq, true
 		}
 	}
+	return 0, false
+}
+
+// went notes that a packet goes over p. rising is false if a later one went there before it.
+func (l *laneOut) went(now mono.Time, p *path.Path, seq uint32) (rising bool) {
+	l.seen = now
+	mark := now.Add(max(p.Sent.RTT.Smoothed()/4, 2*time.Millisecond))
+	for i := range l.use[:l.uses] {
+		u := &l.use[i]
+		if u.path != p.ID {
+			continue
+		}
+		u.markAt = mark
+		if !after(seq, u.seq) {
+			return false
+		}
+		u.seq = seq
+		return true
+	}
 	if l.uses < len(l.use) {
-		l.use[l.uses] = laneUse{path: p.ID, last: now, markAt: mark}
+		l.use[l.uses] = laneUse{path: p.ID, seq: seq, markAt: mark}
 		l.uses++
 	}
-	return seq
+	return true
 }
 
 // nextMark is when a lane may turn out to have left a path.
@@ -169,7 +180,7 @@ func (s *laneSender) expire(now mono.Time, q *flowq.Queue) {
 	for i := 0; i < len(s.active); i++ {
 		l := s.active[i]
 		f := q.Lookup(l.key)
-		if f != nil && (now.Sub(l.last) < laneIdle || f.BacklogBytes() > 0) {
+		if f != nil && (now.Sub(l.seen) < laneIdle || f.BacklogBytes() > 0) {
 			continue
 		}
 		if f != nil {
@@ -200,4 +211,14 @@ func (t *Tunnel) dropLane(f *flowq.Flow) {
 			return
 		}
 	}
+}
+
+// firstUnsent is the lowest sequence of the lane that may still be sent for the first time.
+func (t *Tunnel) firstUnsent(l *laneOut) uint32 {
+	if f := t.queue.Lookup(l.key); f != nil {
+		if b := f.Head(); b != nil && b.Laned && b.Lane == l.id {
+			return b.Seq
+		}
+	}
+	return l.next
 }

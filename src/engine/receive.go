@@ -10,6 +10,7 @@ import (
 	"mpproxy/src/engine/mono"
 	"mpproxy/src/engine/packet"
 	"mpproxy/src/engine/path"
+	"mpproxy/src/engine/recovery"
 	"mpproxy/src/engine/session"
 	"mpproxy/src/engine/wire"
 	"mpproxy/src/stats"
@@ -72,7 +73,7 @@ func (t *Tunnel) pathFor(now mono.Time, r *Received) *path.Path {
 	if p := t.Path(r.Path); p != nil {
 		return p
 	}
-	if t.params.Initiator || len(t.paths) >= MaxPaths || t.lanes.closed(r.Path) {
+	if t.params.Initiator || t.pathIDs.wasUsed(r.Path) || !t.makeRoom(now) {
 		return nil
 	}
 	return t.OpenPath(now, PathSpec{ID: r.Path, Link: uint32(r.Link), Overhead: Overhead(r.From)}, netip.AddrPort{})
@@ -201,15 +202,15 @@ func (t *Tunnel) control(now mono.Time, p *path.Path, r *Received) {
 	case wire.TypeConfigAck:
 		t.config.acked(f.ConfigAck.ID)
 	case wire.TypePathClose:
-		t.lanes.close(f.PathClose.Path)
+		t.pathIDs.use(f.PathClose.Path)
 		if f.PathClose.Path != p.ID {
 			t.ClosePath(now, f.PathClose.Path)
 		}
 	case wire.TypeClose:
-		t.closed, t.closeReason = true, string(f.Close.Text)
+		t.closed, t.closeReason = true, printable(f.Close.Text)
 	case wire.TypeNotice:
 		if len(t.notices) < 4 {
-			t.notices = append(t.notices, string(f.Notice.Text))
+			t.notices = append(t.notices, printable(f.Notice.Text))
 		}
 	}
 }
@@ -242,7 +243,7 @@ func (t *Tunnel) onAck(now mono.Time, f *wire.AckFrame) {
 	}
 	if r.New {
 		t.lastHeard = now
-		t.sending.Confirm(t.sending.Epoch())
+		t.confirmEpoch(r.Acked)
 	}
 	if was != p.State() {
 		t.refreshAt = now
@@ -255,4 +256,14 @@ func (t *Tunnel) onAck(now mono.Time, f *wire.AckFrame) {
 		p.LostPacket(&r.Lost[i])
 	}
 	t.salvage(now, p, r)
+}
+
+// confirmEpoch notes that the peer has a packet of the current key epoch.
+func (t *Tunnel) confirmEpoch(acked []recovery.Packet) {
+	for i := range acked {
+		if acked[i].Sent > t.epochSince && t.epoch == t.sending.Epoch() {
+			t.sending.Confirm(t.epoch)
+			return
+		}
+	}
 }

@@ -9,8 +9,13 @@ import (
 	"mpproxy/src/stats"
 )
 
-// What a datagram carried beside data, in recovery.Payload.Control: the size of an MTU probe in the low bits.
-const controlProbe = 1 << 31
+// What a datagram carried beside data, in recovery.Payload.Control; in the low bits the size of an MTU probe, or else
+// the turn of leaving.
+const (
+	controlProbe  = 1 << 31
+	controlLeft   = 1 << 30
+	controlNotice = 1 << 29
+)
 
 // repair is an inner packet whose datagram was lost.
 type repair struct {
@@ -71,9 +76,12 @@ func (q *repairs) drop() {
 
 // settle is for a packet that arrived.
 func (t *Tunnel) settle(p *path.Path, s *recovery.Packet) {
-	if s.Control&controlProbe != 0 {
+	switch {
+	case s.Control&controlProbe != 0:
 		p.MTU.Proved(int(s.Control &^ controlProbe))
-	} else if s.Buf != nil {
+	case s.Control&controlLeft != 0:
+		t.leaving.acked(uint16(s.Control))
+	case s.Buf != nil:
 		p.MTU.Proved(int(s.Wire) - p.Overhead)
 	}
 	t.release(s.Buf)
@@ -92,6 +100,8 @@ func (t *Tunnel) salvage(now mono.Time, p *path.Path, r *recovery.Result) {
 		s := &r.Lost[i]
 		if s.Control&controlProbe != 0 {
 			p.MTU.ProbeLost(int(s.Control &^ controlProbe))
+		} else if s.Control != 0 {
+			t.newsLost(s.Control)
 		}
 		if s.Buf == nil {
 			continue

@@ -6,6 +6,7 @@ import (
 
 	"mpproxy/src/engine/flowq"
 	"mpproxy/src/engine/mono"
+	"mpproxy/src/engine/packet"
 	"mpproxy/src/engine/path"
 	"mpproxy/src/engine/recovery"
 	"mpproxy/src/engine/sched"
@@ -35,16 +36,16 @@ func (t *Tunnel) sendQueued(now mono.Time, out *Batch) (more bool) {
 		if f == nil {
 			break
 		}
-		p := t.pick(now, f)
+		p, prev := t.pick(now, f)
 		if p == nil {
 			t.queue.Park(f)
 			continue
 		}
-		t.sendHead(now, f, p, out)
+		t.sendHead(now, f, prev, p, out)
 	}
 	t.queue.Unpark()
 	more = len(out.Datagrams) >= maxBatch
-	if packets, _ := t.queue.Backlog(); packets == 0 && !more && t.repairs.len() == 0 {
+	if !more {
 		t.markLimited()
 	}
 	return more
@@ -60,45 +61,75 @@ func (t *Tunnel) anyRoom() bool {
 	return false
 }
 
-// markLimited tells the paths with room that there was nothing for them to carry.
+// markLimited tells the paths that could take more that there was nothing for them to carry, be it that nothing waits or
+// that the scheduler passed them over.
 func (t *Tunnel) markLimited() {
 	for _, p := range t.paths {
-		if p.Usable() && p.HasWindow() {
+		if p.CanSend() {
 			p.Sent.MarkLimited()
 		}
 	}
 }
 
-// pick finds the path for a flow's head. A flow with a backlog gets a lane first, so that it may be spread and repaired in order.
-func (t *Tunnel) pick(now mono.Time, f *flowq.Flow) *path.Path {
-	size := f.Head().Len() + wire.HeaderBytes + FrameBytes + wire.TagBytes
+// pick finds the path for a flow's next packet, and the packet: the one behind prev, or the head. A flow with a backlog
+// gets a lane first, so that it may be spread and repaired in order.
+func (t *Tunnel) pick(now mono.Time, f *flowq.Flow) (p *path.Path, prev *packet.Buf) {
 	class := f.Class()
 	urgent := class == flowq.Urgent
 	if !f.Binding.HasLane && !urgent && f.BacklogBytes() > sched.Quantum && t.sched.Wide(t.eligible) {
 		t.lanes.acquire(now, f)
 	}
-	if f.Binding.HasLane && !urgent {
-		return t.sched.Spread(now, f, size, t.eligible)
+	size := f.Head().Len() + wire.HeaderBytes + FrameBytes + wire.TagBytes
+	if !f.Binding.HasLane || urgent {
+		return t.sched.Single(now, f, size, urgent || class == flowq.Sparse, t.eligible), nil
 	}
-	return t.sched.Single(now, f, size, urgent || class == flowq.Sparse, t.eligible)
+	p, depth := t.sched.Spread(now, f.BacklogBytes(), size, t.eligible)
+	if p == nil || depth <= 0 {
+		return p, nil
+	}
+	prev, ok := t.reach(f, p, depth)
+	if !ok {
+		return nil, nil
+	}
+	return p, prev
 }
 
-// sendHead takes the flow's head and sends it over p.
-func (t *Tunnel) sendHead(now mono.Time, f *flowq.Flow, p *path.Path, out *Batch) {
-	b := t.queue.Pop(now, f)
-	load := recovery.Payload{Buf: b, Born: b.Enqueued, Urgent: flowq.Class(b.Class) == flowq.Urgent}
-	if f.Binding.HasLane {
-		if l := t.lanes.find(f.Binding.Lane); l != nil {
-			load.Laned, load.Lane, load.Seq = true, l.id, l.take(now, p)
+// reach finds the packet depth bytes deep in a flow's queue that may go over p, so that lane sequences rise on each path.
+func (t *Tunnel) reach(f *flowq.Flow, p *path.Path, depth int) (prev *packet.Buf, ok bool) {
+	least, bound := t.lanes.find(f.Binding.Lane).last(p.ID)
+	var before *packet.Buf
+	f.Each(func(b *packet.Buf) bool {
+		if depth <= 0 && (!bound || after(b.Seq, least)) {
+			prev, ok = before, true
+			return false
+		}
+		depth -= b.Len()
+		before = b
+		return true
+	})
+	return prev, ok
+}
+
+// sendHead takes the flow's packet behind prev, or its head, and sends it over p.
+func (t *Tunnel) sendHead(now mono.Time, f *flowq.Flow, prev *packet.Buf, p *path.Path, out *Batch) {
+	b := t.queue.PopBehind(now, f, prev)
+	load := recovery.Payload{
+		Buf: b, Born: b.Enqueued, Urgent: flowq.Class(b.Class) == flowq.Urgent, Laned: b.Laned, Lane: b.Lane, Seq: b.Seq,
+	}
+	rising := true
+	if b.Laned {
+		if l := t.lanes.find(b.Lane); l != nil {
+			rising = l.went(now, p, b.Seq)
 		}
 	}
 	t.counts.PacketsOut++
 	t.counts.BytesOut += uint64(b.Len())
 	t.held += int64(b.Len())
-	t.sendData(now, p, load, false, out)
+	t.sendData(now, p, load, !rising, out)
 }
 
-// sendData sends an inner packet over p, in two parts if the path is too small for it. The payload passes to the path's history.
+// sendData sends an inner packet over p, in two parts if the path is too small for it; again marks what does not count for
+// the order of originals on the path. The payload passes to the path's history.
 func (t *Tunnel) sendData(now mono.Time, p *path.Path, load recovery.Payload, again bool, out *Batch) {
 	frame := dataFrame(&load, again)
 	n := load.Buf.Len()
@@ -166,6 +197,9 @@ func (t *Tunnel) datagram(p *path.Path, out *Batch) *Datagram {
 func (t *Tunnel) sent(now mono.Time, p *path.Path, d *Datagram, out *Batch, eliciting bool, load recovery.Payload) {
 	d.Number = p.Sent.Next()
 	d.Epoch = t.sending.Next()
+	if d.Epoch != t.epoch {
+		t.epoch, t.epochSince = d.Epoch, now
+	}
 	size := out.Size(len(out.Datagrams) - 1)
 	p.OnSent(now, size, eliciting, load)
 }
@@ -190,26 +224,19 @@ func (t *Tunnel) sendControl(now mono.Time, out *Batch) {
 		out.arena = wire.ConfigFrame{ID: t.config.id, Blob: t.config.blob}.Append(out.arena)
 		t.finish(now, best, d, out)
 	}
-	if len(t.configAcks) > 0 || len(t.lanes.given) > 0 || len(t.left) > 0 || t.notice.due || t.delaysDue(now) {
+	if len(t.configAcks) > 0 || len(t.lanes.given) > 0 || t.leaving.due || t.notice.due || t.delaysDue(now) {
 		d := t.datagram(best, out)
 		for _, id := range t.configAcks {
 			out.arena = wire.ConfigAckFrame{ID: id}.Append(out.arena)
 		}
 		t.configAcks = t.configAcks[:0]
-		for _, id := range t.left {
-			out.arena = wire.PathCloseFrame{Path: id}.Append(out.arena)
-		}
-		t.left = t.left[:0]
-		if t.notice.due {
-			out.arena = wire.NoticeFrame{Code: t.notice.code, Text: []byte(t.notice.text)}.Append(out.arena)
-			t.notice.due = false
-		}
+		load := t.appendNews(out)
 		out.arena = t.lanes.appendGiven(out.arena)
 		if now >= t.delaysAt {
 			out.arena = t.appendDelays(out.arena)
 			t.delaysAt = now.Add(delaysEvery)
 		}
-		t.finish(now, best, d, out)
+		t.finishWith(now, best, d, out, load)
 	}
 }
 
@@ -218,12 +245,16 @@ func (t *Tunnel) delaysDue(now mono.Time) bool { return len(t.lanes.active) > 0 
 
 // finish closes a descriptor that carries only control frames; an empty one is taken back.
 func (t *Tunnel) finish(now mono.Time, p *path.Path, d *Datagram, out *Batch) {
+	t.finishWith(now, p, d, out, recovery.Payload{})
+}
+
+func (t *Tunnel) finishWith(now mono.Time, p *path.Path, d *Datagram, out *Batch, load recovery.Payload) {
 	d.to = len(out.arena)
 	if d.to == d.from {
 		out.Datagrams = out.Datagrams[:len(out.Datagrams)-1]
 		return
 	}
-	t.sent(now, p, d, out, true, recovery.Payload{})
+	t.sent(now, p, d, out, true, load)
 }
 
 func (t *Tunnel) sendChallenges(now mono.Time, p *path.Path, out *Batch) {
@@ -306,7 +337,7 @@ func (t *Tunnel) sendMarks(now mono.Time, out *Batch) {
 			continue
 		}
 		d := t.datagram(p, out)
-		out.arena = wire.LaneMarkFrame{Lane: l.id, Seq: l.next}.Append(out.arena)
+		out.arena = wire.LaneMarkFrame{Lane: l.id, Seq: t.firstUnsent(l)}.Append(out.arena)
 		t.finish(now, p, d, out)
 	}
 }

@@ -46,7 +46,11 @@ type Tunnel struct {
 	responses    []response
 	closed       bool
 	notice       notice
-	left         []uint32 // paths to tell the peer about
+	leaving      leaving
+	pathIDs      pathIDs
+	epoch        uint8     // of the last packet sent
+	epochSince   mono.Time // when the first packet of that epoch was sent
+	peerConfigs  uint64
 	closeReason  string
 	notices      []string
 
@@ -98,7 +102,17 @@ func New(now mono.Time, p Params) *Tunnel {
 		t.out = session.Up
 	}
 	t.queue = flowq.New(flowq.Params{LimitBytes: p.QueueBytes, Profile: p.Profile, Seed: p.Seed, HostIsDestination: !p.Initiator})
-	t.queue.OnForget = func(f *flowq.Flow) { t.dropLane(f) }
+	t.queue.OnForget = t.dropLane
+	t.queue.OnQueue = func(f *flowq.Flow, b *packet.Buf) {
+		if f.Binding.HasLane {
+			t.lanes.find(f.Binding.Lane).number(b)
+		}
+	}
+	t.queue.OnDrop = func(b *packet.Buf) {
+		if b.Laned {
+			t.lanes.gaveUp(b.Lane, b.Seq)
+		}
+	}
 	t.in = lane.NewReceiver(lane.Params{LimitBytes: p.LaneBytes})
 	t.lanes = newLaneSender()
 	return t
@@ -117,7 +131,9 @@ func (t *Tunnel) Start(now mono.Time, sending *session.Sending, ids session.Conn
 	t.repairs.unlane()
 	t.lanes.reset(t.queue)
 	t.config.resend()
-	t.peerConfigID, t.closed, t.left = 0, false, nil
+	t.peerConfigID, t.closed, t.leaving, t.pathIDs = 0, false, leaving{}, pathIDs{}
+	t.epoch, t.epochSince = sending.Epoch(), now
+	t.parts.drop()
 }
 
 // Stands reports whether there is a session.
@@ -159,6 +175,7 @@ func (t *Tunnel) OpenPath(now mono.Time, s PathSpec, remote netip.AddrPort) *pat
 		p.Peer.Trust(remote)
 	}
 	t.paths = append(t.paths, p)
+	t.pathIDs.use(s.ID)
 	t.replay[s.ID] = new(session.Replay)
 	t.refreshAt = now
 	return p

@@ -19,11 +19,13 @@ type codel struct {
 // bounds is what codel compares with.
 type bounds struct{ target, interval time.Duration }
 
-// boundsFor returns CoDel's target and interval for an expected inner round trip.
-func boundsFor(p Profile, rtt time.Duration) bounds {
+// boundsFor returns CoDel's target and interval for an expected inner round trip. The interval is two of them, so that a
+// sender can have answered the last drop before the next is due. ahead is added to the target: packets that slower paths
+// will take from the depth of the queue have to stand there.
+func boundsFor(p Profile, rtt, ahead time.Duration) bounds {
 	low, high := p.bounds()
 	target := min(max(rtt/targetShare, low), high)
-	return bounds{target: target, interval: max(minInterval, 2*rtt)}
+	return bounds{target: target + ahead, interval: max(minInterval, 2*rtt)}
 }
 
 // above notes the head's time in the queue and reports whether it has been above target for an interval.

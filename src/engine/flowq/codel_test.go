@@ -10,7 +10,7 @@ import (
 func standing(t *testing.T, p Params, s shape, depth int, d time.Duration, full bool) Counts {
 	t.Helper()
 	b := newBench(t, p)
-	b.q.SetRTT(targetShare*20*time.Millisecond, targetShare*60*time.Millisecond)
+	b.q.SetRTT(targetShare*20*time.Millisecond, targetShare*60*time.Millisecond, 0)
 	f := b.past(s)
 	f.Binding.HasLane = p.HostIsDestination // only to choose the target
 	b.put(s, depth)
@@ -33,12 +33,20 @@ func TestBounds(t *testing.T) {
 		rtt, target, interval time.Duration
 	}{
 		{Balanced, 0, 15 * ms, 100 * ms}, {Balanced, 5 * s, 15 * ms, 100 * ms}, {Balanced, 25 * s, 25 * ms, 100 * ms},
-		{Balanced, 90 * s, 60 * ms, 120 * ms}, {Latency, 2 * s, 5 * ms, 100 * ms}, {Latency, 90 * s, 15 * ms, 100 * ms},
-		{Throughput, 5 * s, 15 * ms, 100 * ms}, {Throughput, 150 * s, 100 * ms, 200 * ms},
+		{Balanced, 90 * s, 60 * ms, 2 * 90 * s}, {Latency, 2 * s, 5 * ms, 100 * ms}, {Latency, 90 * s, 15 * ms, 2 * 90 * s},
+		{Throughput, 5 * s, 15 * ms, 100 * ms}, {Throughput, 150 * s, 100 * ms, 2 * 150 * s},
 	} {
-		if got := boundsFor(tt.p, tt.rtt); got.target != tt.target || got.interval != tt.interval {
+		if got := boundsFor(tt.p, tt.rtt, 0); got.target != tt.target || got.interval != tt.interval {
 			t.Errorf("%v at %v: %+v", tt.p, tt.rtt, got)
 		}
+	}
+}
+
+// TestBoundsAhead: what must stand in the queue for slower paths to be fed from its depth is not counted as delay.
+func TestBoundsAhead(t *testing.T) {
+	without, with := boundsFor(Balanced, 100*time.Millisecond, 0), boundsFor(Balanced, 100*time.Millisecond, 70*time.Millisecond)
+	if with.target != without.target+70*time.Millisecond || with.interval != without.interval {
+		t.Errorf("%+v, without %+v", with, without)
 	}
 }
 

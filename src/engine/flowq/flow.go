@@ -122,12 +122,23 @@ func (f *Flow) append(b *packet.Buf) {
 	f.cost += cost(b)
 }
 
-// take removes the head.
-func (f *Flow) take() *packet.Buf {
+// Each calls fn with each queued packet, the head first, until it returns false. The packets stay the queue's.
+func (f *Flow) Each(fn func(*packet.Buf) bool) {
+	for b := f.head; b != nil && fn(b); b = b.Next {
+	}
+}
+
+// take removes the packet behind prev, or the head if prev is nil.
+func (f *Flow) take(prev *packet.Buf) *packet.Buf {
 	b := f.head
-	f.head = b.Next
-	if f.head == nil {
-		f.tail = nil
+	if prev == nil {
+		f.head = b.Next
+	} else {
+		b = prev.Next
+		prev.Next = b.Next
+	}
+	if f.tail == b {
+		f.tail = prev
 	}
 	b.Next = nil
 	f.packets--

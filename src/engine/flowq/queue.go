@@ -35,6 +35,10 @@ type turns struct{ ready, parked list }
 type Queue struct {
 	// OnForget, if set, is called with each flow that leaves the table, before its memory is reused.
 	OnForget func(*Flow)
+	// OnQueue, if set, is called with each packet that was put at the end of its flow, OnDrop with each that is dropped
+	// after that, before it is released.
+	OnQueue func(*Flow, *packet.Buf)
+	OnDrop  func(*packet.Buf)
 
 	params         Params
 	hash           hasher
@@ -67,13 +71,14 @@ func New(p Params) *Queue {
 		q.fat[i].kind = sizeLink
 	}
 	q.idle.kind = sizeLink
-	q.SetRTT(0, 0)
+	q.SetRTT(0, 0, 0)
 	return q
 }
 
 // SetRTT tells the inner round trip to expect of a flow on one path and of one that is spread; CoDel's target follows it.
-func (q *Queue) SetRTT(single, spread time.Duration) {
-	q.single, q.spread = boundsFor(q.params.Profile, single), boundsFor(q.params.Profile, spread)
+// ahead is how long a spread flow's packets must stand in the queue for slower paths to take them from its depth.
+func (q *Queue) SetRTT(single, spread, ahead time.Duration) {
+	q.single, q.spread = boundsFor(q.params.Profile, single, 0), boundsFor(q.params.Profile, spread, ahead)
 }
 
 // SetCapacity tells what all paths together carry, in bits per second; a host may use 20 % of it as urgent. 0 means not known: no limit.
@@ -126,6 +131,9 @@ func (q *Queue) Enqueue(now mono.Time, b *packet.Buf) {
 	f.arrived(now, b.Len())
 	q.unsize(f)
 	f.append(b)
+	if q.OnQueue != nil {
+		q.OnQueue(f, b)
+	}
 	q.resize(f)
 	q.packets, q.bytes, q.cost = q.packets+1, q.bytes+b.Len(), q.cost+cost(b)
 	if f.packets == 1 {
@@ -162,9 +170,12 @@ func (q *Queue) Next(now mono.Time, full bool) *Flow {
 }
 
 // Pop takes f's head, charges it to f's turn and hands it over. f must have a head; it need not be what Next returned.
-func (q *Queue) Pop(now mono.Time, f *Flow) *packet.Buf {
+func (q *Queue) Pop(now mono.Time, f *Flow) *packet.Buf { return q.PopBehind(now, f, nil) }
+
+// PopBehind is Pop for the packet behind prev, which stands in f's queue and is not its last; nil means the head.
+func (q *Queue) PopBehind(now mono.Time, f *Flow, prev *packet.Buf) *packet.Buf {
 	level := f.level
-	b := q.detach(f)
+	b := q.detach(f, prev)
 	n := b.Len()
 	b.Class = uint8(level)
 	f.deficit -= n
@@ -184,10 +195,10 @@ func (q *Queue) Pop(now mono.Time, f *Flow) *packet.Buf {
 	return b
 }
 
-// detach removes f's head from all sums.
-func (q *Queue) detach(f *Flow) *packet.Buf {
+// detach removes the packet behind prev, or f's head if prev is nil, from f and from all sums.
+func (q *Queue) detach(f *Flow, prev *packet.Buf) *packet.Buf {
 	q.unsize(f)
-	b := f.take()
+	b := f.take(prev)
 	q.resize(f)
 	q.packets, q.bytes, q.cost = q.packets-1, q.bytes-b.Len(), q.cost-cost(b)
 	return b
@@ -196,9 +207,12 @@ func (q *Queue) detach(f *Flow) *packet.Buf {
 // dropHead releases f's head and counts it.
 func (q *Queue) dropHead(f *Flow, counter *uint64) {
 	*counter++
-	b := q.detach(f)
+	b := q.detach(f, nil)
 	if f.head == nil {
 		f.idleSince = f.lastEnqueued
+	}
+	if q.OnDrop != nil {
+		q.OnDrop(b)
 	}
 	b.Release()
 	q.settle(f)

@@ -242,6 +242,9 @@ func (p *Path) Arrival(now mono.Time, n int, k time.Duration) time.Duration {
 	return a
 }
 
+// Takes is how long a packet sent now is on its way, the path's queue included, on the common scale.
+func (p *Path) Takes(now mono.Time) time.Duration { return p.Base() + p.Queue(now) }
+
 // Base is the floor of the one-way delay on the common scale. A path without a sample counts half its round trip
 // more than nothing, so that it is not the first choice.
 func (p *Path) Base() time.Duration {

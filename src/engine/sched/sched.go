@@ -35,6 +35,8 @@ const (
 	moveGain    = 5 * time.Millisecond
 	movePercent = 20
 	moveAfter   = 500 * time.Millisecond
+	// slack is a difference of arrival that is left to the lanes: queues differ that much all the time.
+	slack = 2 * time.Millisecond
 	// hysteresis keeps a path in the budget once it is in, in percent.
 	hysteresis = 110
 )
@@ -45,6 +47,7 @@ type Scheduler struct {
 	budget time.Duration
 	turn   int
 	spread map[uint32]bool // paths within the budget
+	ways   []way           // scratch
 }
 
 // New returns a scheduler that spreads flows over paths whose one-way delays differ by at most budget.
@@ -137,30 +140,74 @@ func (s *Scheduler) moves(now mono.Time, f *flowq.Flow, oldAt, newAt time.Durati
 	return true
 }
 
-// Spread picks the path for the head of a spread flow. Without backlog the flow is limited by its own window and a
-// later path can only hurt it: then only the earliest will do.
-func (s *Scheduler) Spread(now mono.Time, f *flowq.Flow, size int, paths []*path.Path) *path.Path {
+// Spread picks the path for a packet of a spread flow with backlog bytes queued, and how deep in the flow's queue that
+// packet stands: a slower path takes the packet that the faster ones will have come to when it arrives, so that all
+// arrive in order (sending from the future, as in STTF). A path for which the backlog is not deep enough can only hurt
+// the flow and gets nothing; a flow that is limited by its own window thus stays on the paths that are fast enough for it.
+func (s *Scheduler) Spread(now mono.Time, backlog, size int, paths []*path.Path) (best *path.Path, depth int) {
 	if s.kind == Greedy {
-		return s.greedy(paths)
+		return s.greedy(paths), 0
 	}
-	var best, open *path.Path
-	var bestAt, openAt time.Duration
+	s.order(now, paths)
+	for i := range s.ways {
+		w := &s.ways[i]
+		if !w.path.CanSend() {
+			continue
+		}
+		ahead := s.ahead(i)
+		if ahead > 0 && ahead+size > backlog {
+			break
+		}
+		return w.path, ahead
+	}
+	return nil, 0
+}
+
+// way is a path that spread flows may take, and how long a packet sent there takes to arrive.
+type way struct {
+	path  *path.Path
+	takes time.Duration
+}
+
+// order sorts the usable paths within the budget by how long a packet takes on them.
+func (s *Scheduler) order(now mono.Time, paths []*path.Path) {
+	s.ways = s.ways[:0]
 	for _, p := range paths {
 		if !p.Usable() || !s.spread[p.ID] {
 			continue
 		}
-		at := p.Arrival(now, size, 1)
-		if best == nil || at < bestAt {
-			best, bestAt = p, at
+		w := way{p, p.Takes(now)}
+		i := len(s.ways)
+		s.ways = append(s.ways, w)
+		for ; i > 0 && s.ways[i-1].takes > w.takes; i-- {
+			s.ways[i] = s.ways[i-1]
 		}
-		if p.CanSend() && (open == nil || at < openAt) {
-			open, openAt = p, at
+		s.ways[i] = w
+	}
+}
+
+// ahead is how many bytes the faster paths deliver before a packet sent on way i arrives. Differences below slack are noise.
+func (s *Scheduler) ahead(i int) int {
+	var bytes int64
+	for j := range i {
+		if late := s.ways[i].takes - s.ways[j].takes - slack; late > 0 {
+			bytes += s.ways[j].path.CC.Bandwidth() * int64(late/time.Microsecond) / 1e6
 		}
 	}
-	if open == nil || open == best || f.BacklogBytes() > Quantum {
-		return open
+	return int(bytes)
+}
+
+// Ahead is how long the deepest path's packets must stand in a spread flow's queue for it to be fed from the future.
+func (s *Scheduler) Ahead(now mono.Time, paths []*path.Path) time.Duration {
+	s.order(now, paths)
+	var rate int64
+	for _, w := range s.ways {
+		rate += w.path.CC.Bandwidth()
 	}
-	return nil
+	if len(s.ways) < 2 || rate <= 0 {
+		return 0
+	}
+	return time.Duration(int64(s.ahead(len(s.ways)-1)) * int64(time.Second) / rate)
 }
 
 func (s *Scheduler) greedy(paths []*path.Path) *path.Path {
