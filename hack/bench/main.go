@@ -14,6 +14,7 @@ func main() {
 	wireguard := flag.String("wireguard", "build/wireguard-go", "wireguard-go, to compare with")
 	runs := flag.Int("runs", 3, "repetitions")
 	length := flag.Duration("length", 4*time.Second, "of each unshaped transfer")
+	ours := flag.Bool("only-ours", false, "leave wireguard-go out")
 	host := flag.String("reach", "", "only see whether a host answers")
 	flag.Parse()
 	if *host != "" {
@@ -26,10 +27,13 @@ func main() {
 	}
 	defer d.close()
 	for range *runs {
-		for _, start := range []func() (*tunnel, error){
+		for i, start := range []func() (*tunnel, error){
 			func() (*tunnel, error) { return d.startPortals(*program) },
 			func() (*tunnel, error) { return d.startWireGuard(*wireguard) },
 		} {
+			if *ours && i == 1 {
+				break
+			}
 			t, err := start()
 			if err != nil {
 				fmt.Println(err)

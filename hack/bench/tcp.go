@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -42,6 +43,9 @@ func runTCP() {
 	os.Exit(0)
 }
 
+// innerSource keeps traffic inside the tunnel: the server's namespace would answer for its inner address on the cable too.
+var innerSource = &net.TCPAddr{IP: net.ParseIP(innerRouter)}
+
 // cubic makes sure of the congestion control whatever the kernel's default.
 func cubic(_, _ string, c syscall.RawConn) error {
 	var err error
@@ -71,7 +75,7 @@ func serveTCP() error {
 				return
 			}
 			if hello[0] == 'r' {
-				push(conn)
+				_ = push(conn) // ends when the client has enough
 				return
 			}
 			// The client sends: it wants to know from us what arrived.
@@ -81,12 +85,16 @@ func serveTCP() error {
 	}
 }
 
-// push writes until the other side has enough.
-func push(conn net.Conn) {
+// push writes until it cannot, and returns why; the end of the time or the other side's having enough is no error.
+func push(conn net.Conn) error {
 	chunk := make([]byte, tcpChunk)
 	for {
-		if _, err := conn.Write(chunk); err != nil {
-			return
+		_, err := conn.Write(chunk)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil
+		}
+		if err != nil {
+			return err
 		}
 	}
 }
@@ -113,7 +121,7 @@ func clientTCP(words []string) error {
 	if err != nil {
 		return err
 	}
-	dialer := net.Dialer{Control: cubic, Timeout: 5 * time.Second}
+	dialer := net.Dialer{Control: cubic, Timeout: 5 * time.Second, LocalAddr: innerSource}
 	conn, err := dialer.Dial("tcp4", net.JoinHostPort(words[1], tcpPort))
 	if err != nil {
 		return err
@@ -138,7 +146,9 @@ func clientTCP(words []string) error {
 	if _, err := conn.Write([]byte("s")); err != nil {
 		return err
 	}
-	push(conn)
+	if err := push(conn); err != nil {
+		return err
+	}
 	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
 		return err
 	}

@@ -182,7 +182,8 @@ func (d *direct) waitReady() error {
 
 // reach reports whether a host answers: a refused TCP connection is an answer.
 func reach(host string) int {
-	conn, err := net.DialTimeout("tcp4", net.JoinHostPort(host, "9"), 500*time.Millisecond)
+	dialer := net.Dialer{Timeout: 500 * time.Millisecond, LocalAddr: innerSource}
+	conn, err := dialer.Dial("tcp4", net.JoinHostPort(host, "9"))
 	if err == nil {
 		conn.Close()
 		return 0
