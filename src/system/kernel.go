@@ -7,8 +7,6 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/google/nftables"
-	"github.com/google/nftables/userdata"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -17,6 +15,7 @@ import (
 type kernel struct {
 	handle  *netlink.Handle
 	sysctls sysctls
+	owned   map[string]*nftOwner // by table
 }
 
 func openKernel(p Params) (*kernel, error) {
@@ -24,10 +23,15 @@ func openKernel(p Params) (*kernel, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open netlink: %w", err)
 	}
-	return &kernel{handle: handle, sysctls: sysctls{root: "/proc/sys", file: p.StateFile}}, nil
+	return &kernel{handle: handle, sysctls: sysctls{root: "/proc/sys", file: p.StateFile}, owned: map[string]*nftOwner{}}, nil
 }
 
-func (k *kernel) close() { k.handle.Close() }
+func (k *kernel) close() {
+	k.handle.Close()
+	for name := range k.owned {
+		k.disown(name)
+	}
+}
 
 // make is the Journal's maker.
 func (k *kernel) make(o Object, same bool) (undo func() error, made bool, err error) {
@@ -164,6 +168,16 @@ func (o Rule) netlink() *netlink.Rule {
 	if o.SuppressDefault {
 		r.SuppressPrefixlen = 0
 	}
+	if o.From.IsValid() {
+		r.Src = ipNet(o.From)
+	}
+	if o.User != 0 {
+		r.UIDRange = netlink.NewRuleUIDRange(uint32(o.User), uint32(o.User))
+	}
+	r.IPProto = o.Proto
+	if o.Port != 0 {
+		r.Dport = netlink.NewRulePortRange(o.Port, o.Port)
+	}
 	return r
 }
 
@@ -175,67 +189,15 @@ func sameRule(a, b netlink.Rule) bool {
 		}
 		return *r.Mask
 	}
-	return a.Priority == b.Priority && a.Table == b.Table && a.IifName == b.IifName && a.OifName == "" && a.Src == nil && a.Dst == nil &&
-		a.Mark == b.Mark && mask(a) == mask(b) && a.SuppressPrefixlen == b.SuppressPrefixlen
+	return a.Priority == b.Priority && a.Table == b.Table && a.IifName == b.IifName && a.OifName == "" && sameNet(a.Src, b.Src) && a.Dst == nil &&
+		a.Mark == b.Mark && mask(a) == mask(b) && a.SuppressPrefixlen == b.SuppressPrefixlen && a.IPProto == b.IPProto &&
+		same(a.UIDRange, b.UIDRange) && same(a.Dport, b.Dport)
 }
 
-// nft puts the whole table in place in one transaction. The same table is left alone while it is there: its content
-// cannot be compared, and to make it anew would cost its counters.
-func (k *kernel) nft(o NFTable, same bool) (func() error, bool, error) {
-	undo := func() error { return k.removeTable(o.Name) }
-	conn, err := nftables.New()
-	if err != nil {
-		return nil, false, fmt.Errorf("open nftables: %w", err)
-	}
-	table := &nftables.Table{Name: o.Name, Family: nftables.TableFamilyINet}
-	there, err := tableThere(conn, table)
-	if err != nil || same && there {
-		return undo, false, err
-	}
-	if there {
-		conn.DelTable(table)
-	}
-	conn.AddTable(table)
-	for _, c := range o.Chains {
-		chain := conn.AddChain(c.netlink(table))
-		for _, r := range c.Rules {
-			conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: r.exprs,
-				UserData: userdata.AppendString(nil, userdata.TypeComment, ruleComment)})
-		}
-	}
-	return undo, true, conn.Flush()
-}
+// same compares what two pointers point to.
+func same[T comparable](a, b *T) bool { return a == b || a != nil && b != nil && *a == *b }
 
-func (c NFChain) netlink(table *nftables.Table) *nftables.Chain {
-	hook := nftables.ChainHookForward
-	if c.Hook == "postrouting" {
-		hook = nftables.ChainHookPostrouting
-	}
-	policy := nftables.ChainPolicyAccept
-	return &nftables.Chain{Name: c.Name, Table: table, Type: nftables.ChainType(c.Type), Hooknum: hook,
-		Priority: nftables.ChainPriorityRef(nftables.ChainPriority(c.Priority)), Policy: &policy}
-}
-
-func tableThere(conn *nftables.Conn, table *nftables.Table) (bool, error) {
-	tables, err := conn.ListTablesOfFamily(table.Family)
-	if err != nil {
-		return false, fmt.Errorf("list nft tables: %w", err)
-	}
-	return slices.ContainsFunc(tables, func(t *nftables.Table) bool { return t.Name == table.Name }), nil
-}
-
-func (k *kernel) removeTable(name string) error {
-	conn, err := nftables.New()
-	if err != nil {
-		return fmt.Errorf("open nftables: %w", err)
-	}
-	table := &nftables.Table{Name: name, Family: nftables.TableFamilyINet}
-	if there, err := tableThere(conn, table); err != nil || !there {
-		return err
-	}
-	conn.DelTable(table)
-	return conn.Flush()
-}
+func sameNet(a, b *net.IPNet) bool { return a.String() == b.String() }
 
 func (k *kernel) listRoutes(family int, filter *netlink.Route, mask uint64) (routes []netlink.Route, err error) {
 	err = steady(func() (err error) {

@@ -11,17 +11,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// NFTable is our nft table (family inet), as a whole: it is replaced in one transaction.
+// NFTable is an nft table of ours (family inet), as a whole: it is replaced in one transaction.
 type NFTable struct {
 	Name   string
 	Chains []NFChain
+	// Owned: nobody else can change or flush it while we run, and it goes with us, however we end. Kernels before 5.12 make
+	// it a plain table.
+	Owned bool
+	// Kept: it stays when we end.
+	Kept bool
 }
 
-// NFChain is a base chain with policy accept.
+// NFChain is a base chain with policy accept, or without Hook a chain to jump to, which must stand before the jump.
 type NFChain struct {
 	Name     string
-	Type     string // "nat" or "filter"
-	Hook     string // "postrouting" or "forward"
+	Type     string // "nat", "filter" or "route"
+	Hook     string // "prerouting", "input", "forward", "output" or "postrouting"
 	Priority int
 	Rules    []NFRule
 }
@@ -34,7 +39,11 @@ type NFRule struct {
 
 // Command implements Object.
 func (t NFTable) Command() string {
-	return fmt.Sprintf("nft 'table inet %s { %s }'", t.Name, strings.TrimSpace(strings.ReplaceAll(t.body(), "\n", " ")))
+	flags := ""
+	if t.Owned {
+		flags = "flags owner; "
+	}
+	return fmt.Sprintf("nft 'table inet %s { %s%s }'", t.Name, flags, strings.TrimSpace(strings.ReplaceAll(t.body(), "\n", " ")))
 }
 func (t NFTable) key() string { return "nft inet " + t.Name }
 
@@ -42,7 +51,10 @@ func (t NFTable) key() string { return "nft inet " + t.Name }
 func (t NFTable) body() string {
 	var b strings.Builder
 	for _, c := range t.Chains {
-		fmt.Fprintf(&b, "chain %s {\ntype %s hook %s priority %d; policy accept;\n", c.Name, c.Type, c.Hook, c.Priority)
+		fmt.Fprintf(&b, "chain %s {\n", c.Name)
+		if c.Hook != "" {
+			fmt.Fprintf(&b, "type %s hook %s priority %d; policy accept;\n", c.Type, c.Hook, c.Priority)
+		}
 		for _, r := range c.Rules {
 			fmt.Fprintf(&b, "%s comment \"%s\"\n", r.Text, ruleComment)
 		}

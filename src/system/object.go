@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Object is one thing of ours in the kernel's configuration, as a value.
@@ -70,7 +72,11 @@ type Rule struct {
 	IPv6            bool
 	Priority        int
 	Mark, Mask      uint32 // of the packets it is for; Mask 0: all
-	In              string // device they came in by; empty: any
+	In              string // device they came in by, "lo" for our own; empty: any
+	From            netip.Prefix
+	User            int    // uid of the sender; 0: anybody
+	Proto           int    // IPPROTO_UDP or IPPROTO_TCP; 0: any
+	Port            uint16 // destination port; 0: any
 	Table           int
 	SuppressDefault bool // the table's default route does not count
 }
@@ -83,11 +89,26 @@ func (o Rule) Command() string {
 		b.WriteString(" -6")
 	}
 	fmt.Fprintf(&b, " rule add pref %d", o.Priority)
+	if o.From.IsValid() {
+		fmt.Fprintf(&b, " from %v", o.From)
+	}
 	if o.Mask != 0 {
 		fmt.Fprintf(&b, " fwmark 0x%x/0x%x", o.Mark, o.Mask)
 	}
 	if o.In != "" {
 		fmt.Fprintf(&b, " iif %s", o.In)
+	}
+	if o.User != 0 {
+		fmt.Fprintf(&b, " uidrange %d-%d", o.User, o.User)
+	}
+	switch o.Proto {
+	case unix.IPPROTO_UDP:
+		b.WriteString(" ipproto udp")
+	case unix.IPPROTO_TCP:
+		b.WriteString(" ipproto tcp")
+	}
+	if o.Port != 0 {
+		fmt.Fprintf(&b, " dport %d", o.Port)
 	}
 	table := fmt.Sprint(o.Table)
 	if o.Table == mainTable {
