@@ -3,6 +3,7 @@ module mpproxy
 go 1.26.0
 
 require (
+	github.com/coreos/go-iptables v0.8.0
 	github.com/digineo/go-uci/v2 v2.0.0-20231120164223-60c14814b8fe
 	github.com/flynn/noise v1.1.0
 	github.com/google/nftables v0.3.0

@@ -10,7 +10,7 @@ import (
 )
 
 // Cleanup removes all that a killed daemon left: routes and rules with our protocol number in both families and all
-// tables, our nft table, and old kernel settings kept in the state file. It goes on after an error and may be called at
+// tables, our nft table, our chains in iptables, what firewalld was told, and old kernel settings kept in the state file. It goes on after an error and may be called at
 // any time when no daemon of ours runs; twice does no harm.
 func Cleanup(p Params, log *slog.Logger) error {
 	k, err := openKernel(p)
@@ -28,6 +28,9 @@ func (k *kernel) cleanup(p Params, log *slog.Logger) error {
 	}
 	if err := k.removeTable(p.NFTable); err != nil {
 		errs = append(errs, fmt.Errorf("remove nft table %s: %w", p.NFTable, err))
+	}
+	if err := errors.Join(k.cleanXT(p), k.cleanFirewalld()); err != nil {
+		errs = append(errs, fmt.Errorf("remove rules from the host's firewall: %w", err))
 	}
 	if err := k.sysctls.recover(); err != nil {
 		errs = append(errs, fmt.Errorf("restore kernel settings: %w", err))

@@ -15,6 +15,7 @@ import (
 type kernel struct {
 	handle  *netlink.Handle
 	sysctls sysctls
+	xt      *xtables
 	owned   map[string]*nftOwner // by table
 }
 
@@ -23,7 +24,7 @@ func openKernel(p Params) (*kernel, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open netlink: %w", err)
 	}
-	return &kernel{handle: handle, sysctls: sysctls{root: "/proc/sys", file: p.StateFile}, owned: map[string]*nftOwner{}}, nil
+	return &kernel{handle: handle, sysctls: sysctls{root: "/proc/sys", file: p.StateFile}, xt: newXTables(), owned: map[string]*nftOwner{}}, nil
 }
 
 func (k *kernel) close() {
@@ -50,6 +51,12 @@ func (k *kernel) make(o Object, same bool) (undo func() error, made bool, err er
 		return k.sysctls.set(o)
 	case NFTable:
 		return k.nft(o, same)
+	case XTChain:
+		return k.xtables(o, same)
+	case FirewalldZone:
+		return k.firewalldZone(o)
+	case FirewalldPort:
+		return k.firewalldPort(o)
 	}
 	return nil, false, fmt.Errorf("unknown kind of object %T", o)
 }

@@ -338,8 +338,8 @@ func TestServerLeavesNoTrace(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	has(t, runCommand(t, "nft", "list", "table", "inet", "mpproxy"), `ip saddr 10.99.0.0/24 oifname "wan1" masquerade comment "mpproxy"`,
-		`ip6 saddr fd00:99::/64 oifname "wan1" masquerade`)
+	has(t, runCommand(t, "nft", "list", "table", "inet", "mpproxy"), `oifname "wan1" ip saddr 10.99.0.0/24 masquerade comment "mpproxy"`,
+		`oifname "wan1" ip6 saddr fd00:99::/64 masquerade`)
 	has(t, runCommand(t, "sysctl", "net.ipv4.conf.wan1.forwarding", "net.ipv4.conf.mpta.forwarding", "net.ipv6.conf.all.forwarding", "net.ipv6.conf.wan1.accept_ra"),
 		"wan1.forwarding = 1", "mpta.forwarding = 1", "all.forwarding = 1", "accept_ra = 2")
 	has(t, runCommand(t, "sysctl", "net.ipv4.ip_forward"), "= 0")

@@ -80,15 +80,6 @@ func clampChain(device string, mtu int) NFChain {
 	return c
 }
 
-// forwardChain lets peers out and answers in, and nobody else in from outside.
-func forwardChain(device string) NFChain {
-	return NFChain{Name: "forward", Type: "filter", Hook: "forward", Priority: 0, Rules: []NFRule{
-		nfRule(inBy(device), verdict("accept", expr.VerdictAccept)),
-		nfRule(outBy(device), answers(), verdict("accept", expr.VerdictAccept)),
-		nfRule(outBy(device), verdict("drop", expr.VerdictDrop)),
-	}}
-}
-
 // nfPart is a piece of a rule.
 type nfPart struct {
 	text  string

@@ -96,16 +96,16 @@ func TestPlanService(t *testing.T) {
 	s := Service{Device: "mpp0", MTU: 1400, Addresses: prefixes("10.99.0.1/24", "fd00::1/64"), NAT: true,
 		Uplink4: "eth0", Uplink6: "he0", Neighbours: []string{"eth0", "eth9"}}
 	list := DefaultParams().planService(s)
-	table := list[5].Command()
+	table := DefaultParams().planFirewall(s, wayIn{})[0].Command()
 	for _, want := range []string{
-		`ip saddr 10.99.0.0/24 oifname "eth0" masquerade`, `ip6 saddr fd00::/64 oifname "he0" masquerade`,
+		`oifname "eth0" ip saddr 10.99.0.0/24 masquerade`, `oifname "he0" ip6 saddr fd00::/64 masquerade`,
 		`iifname "mpp0" accept`, `oifname "mpp0" ct state established,related accept`, `oifname "mpp0" drop`,
 	} {
 		if !strings.Contains(table, want) {
 			t.Errorf("no %q in\n%s", want, table)
 		}
 	}
-	checkCommands(t, "sysctls", list[6:], `
+	checkCommands(t, "sysctls", list[5:], `
 		sysctl -w net/ipv4/conf/mpp0/forwarding=1
 		sysctl -w net/ipv4/conf/eth0/forwarding=1
 		sysctl -w net/ipv6/conf/eth0/accept_ra=2
@@ -113,7 +113,7 @@ func TestPlanService(t *testing.T) {
 		sysctl -w net/ipv6/conf/all/forwarding=1`)
 
 	s.NAT, s.Uplink6 = false, ""
-	list = DefaultParams().planService(s)
+	list = append(DefaultParams().planService(s), DefaultParams().planFirewall(s, wayIn{})...)
 	if text := strings.Join(commands(list), "\n"); strings.Contains(text, "masquerade") || strings.Contains(text, "forwarding=1") && strings.Contains(text, "ipv6/conf/all") {
 		t.Errorf("NAT or IPv6 forwarding that nobody asked for:\n%s", text)
 	}

@@ -1,18 +1,24 @@
 package system
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 
 	"golang.org/x/sys/unix"
 )
 
-// Server is the system's side of the remote role: peers' packets go out to the Internet and answers come back. A firewall
-// of the host that drops forwarded packets is not dealt with. Not safe for concurrent use.
+// Server is the system's side of the remote role: peers' packets go out to the Internet and answers come back, also
+// through a firewall of the host. Not safe for concurrent use.
 type Server struct {
 	params  Params
 	kernel  *kernel
 	journal *Journal
+	log     *slog.Logger
+	service Service
+	set     bool
+	way     wayIn
+	advice  []string
 }
 
 // OpenServer removes what a killed daemon left and changes nothing else yet. Every change is logged as the command line
@@ -22,11 +28,12 @@ func OpenServer(p Params, log *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{params: p, kernel: k, journal: j}, nil
+	return &Server{params: p, kernel: k, journal: j, log: log}, nil
 }
 
 // SetService gives the TUN its addresses, lets packets be forwarded between it and the uplinks, and translates source
-// addresses if asked to. Uplinks that are not named are found by the default route; Neighbours are found if nil.
+// addresses if asked to. Uplinks that are not named are found by the default route; Neighbours are found if nil. To be
+// called again when anything of it changes: only what differs is touched.
 func (s *Server) SetService(v Service) (err error) {
 	if v.Uplink4 == "" {
 		if v.Uplink4, err = s.kernel.uplink(unix.AF_INET); err != nil {
@@ -43,11 +50,49 @@ func (s *Server) SetService(v Service) (err error) {
 			return fmt.Errorf("list devices: %w", err)
 		}
 	}
-	return s.journal.Apply("service", s.params.planService(v))
+	s.service, s.set = v, true
+	if err := s.journal.Apply("service", s.params.planService(v)); err != nil {
+		return err
+	}
+	return s.setFirewall(true)
 }
 
-// Repair puts back what somebody else removed.
-func (s *Server) Repair() error { return s.journal.Repair() }
+// setFirewall looks where the host's rules live, and puts ours there. Without force it does so only if that changed.
+func (s *Server) setFirewall(force bool) error {
+	found, err := s.kernel.hostFirewall(s.params)
+	if err != nil {
+		s.log.Warn("could not see all of this server's firewall", "err", err)
+	}
+	way := chooseWayIn(found)
+	if !force && way.equal(s.way) {
+		return nil
+	}
+	s.way = way
+	s.advice = way.advice(s.service.Device, s.listening())
+	return s.journal.Apply("firewall", s.params.planFirewall(s.service, way))
+}
+
+func (s *Server) listening() (ports []string) {
+	for _, p := range s.service.Listen {
+		for _, proto := range p.protocols() {
+			ports = append(ports, Ports{proto, p.First, p.Last}.String())
+		}
+	}
+	return ports
+}
+
+// Advice is what the owner of this server's firewall has to add, one sentence each: chains that drop what they do not
+// know, and in which we have no hand. See Check for whether it is so.
+func (s *Server) Advice() []string { return s.advice }
+
+// Repair puts back what somebody else removed, and follows the host's firewall when that moved.
+func (s *Server) Repair() error {
+	var errs []error
+	if s.set {
+		errs = append(errs, s.setFirewall(false))
+	}
+	return errors.Join(append(errs, s.journal.Repair())...)
+}
 
 // Close takes everything back. The TUN may be closed before or after.
 func (s *Server) Close() error {
