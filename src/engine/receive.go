@@ -56,12 +56,8 @@ func (t *Tunnel) Receive(now mono.Time, r *Received) {
 	}
 	replay.Accept(r.Number)
 	if !t.params.Initiator {
-		if p.Peer.From(now, r.From, r.Local, r.Wire, newest, t.params.Random) {
-			p.Link = r.Link
-		}
-		if newest && r.From == p.Peer.Remote {
-			p.Link = r.Link
-		}
+		p.Peer.From(now, r.From, r.Local, r.Link, r.Wire, newest, t.params.Random)
+		p.Link = p.Peer.Link
 	}
 	eliciting := t.frames(now, p, r)
 	p.Rx.On(now, r.At, r.Number, r.Wire, r.CE, eliciting)
@@ -182,10 +178,10 @@ func (t *Tunnel) control(now mono.Time, p *path.Path, r *Received) {
 		t.onAck(now, &f.Ack)
 	case wire.TypeChallenge:
 		if len(t.responses) < 2*MaxPaths {
-			t.responses = append(t.responses, response{f.Challenge.Data, p.ID, r.From, r.Local})
+			t.responses = append(t.responses, response{f.Challenge.Data, p.ID, r.From, r.Local, r.Link})
 		}
 	case wire.TypeResponse:
-		p.Peer.Response(now, binary.BigEndian.Uint64(f.Response.Data[:]))
+		p.Peer.Response(now, r.From, binary.BigEndian.Uint64(f.Response.Data[:]))
 		t.refreshAt = now
 	case wire.TypeDelays:
 		t.onDelays(&f.Delays)

@@ -260,14 +260,14 @@ func (t *Tunnel) finishWith(now mono.Time, p *path.Path, d *Datagram, out *Batch
 func (t *Tunnel) sendChallenges(now mono.Time, p *path.Path, out *Batch) {
 	const size = 100
 	for {
-		token, to, local, due := p.Peer.Challenge(now, size)
+		c, due := p.Peer.Challenge(now, size)
 		if !due {
 			return
 		}
 		d := t.datagram(p, out)
-		d.To, d.Local = to, local
+		d.To, d.Local, d.Link = c.To, c.Local, c.Link
 		var f wire.ChallengeFrame
-		binary.BigEndian.PutUint64(f.Data[:], token)
+		binary.BigEndian.PutUint64(f.Data[:], c.Token)
 		out.arena = f.Append(out.arena)
 		t.finish(now, p, d, out)
 	}
@@ -282,7 +282,7 @@ func (t *Tunnel) sendResponse(now mono.Time, r response, out *Batch) {
 	if t.params.Initiator {
 		d.To, d.Local = p.Peer.Remote, p.Peer.Local
 	} else {
-		d.To, d.Local = r.to, r.local
+		d.To, d.Local, d.Link = r.to, r.local, r.link
 	}
 	out.arena = wire.ResponseFrame{Data: r.data}.Append(out.arena)
 	t.finish(now, p, d, out)

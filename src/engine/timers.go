@@ -47,7 +47,11 @@ func (t *Tunnel) OnTimeout(now mono.Time) {
 		if p.Check(now, t.lastHeard) {
 			t.failed(now, p)
 		}
-		if moved, host := p.Peer.Settle(now); moved && host {
+		moved, host := p.Peer.Settle(now)
+		if moved {
+			p.Link = p.Peer.Link
+		}
+		if moved && host {
 			p.Restart(now)
 		}
 	}

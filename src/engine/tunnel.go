@@ -83,6 +83,7 @@ type response struct {
 	path  uint32
 	to    netip.AddrPort
 	local netip.Addr
+	link  int
 }
 
 // New returns a tunnel without session or paths.

@@ -82,7 +82,7 @@ func (r *local) receive(now mono.Time, b *rxBatch) {
 		r.Handshake(now, b.link, h.Data)
 	}
 	for i := range b.opened {
-		r.Receive(now, &b.opened[i].Received)
+		r.Receive(now, b.opened[i].owner, &b.opened[i].Received)
 	}
 }
 
@@ -98,7 +98,7 @@ func (r *local) markBusy(link int, busy bool) {
 
 // after looks at what the server has told, and whether the session still stands.
 func (r *local) after(now mono.Time) {
-	logEngine(r.run.log, now, r.Tunnel)
+	logNotices(r.run.log, r.Notices(now))
 	_, _, _, ok := r.Session()
 	down, heard := r.AllDown()
 	up := ok && !down

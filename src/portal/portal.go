@@ -18,7 +18,6 @@ import (
 	"mpproxy/src/control"
 	"mpproxy/src/engine"
 	"mpproxy/src/engine/flowq"
-	"mpproxy/src/engine/mono"
 	"mpproxy/src/engine/sched"
 	"mpproxy/src/engine/session"
 	"mpproxy/src/stats"
@@ -242,9 +241,9 @@ func errUnknownLink(name string, links []config.Link) error {
 	return fmt.Errorf("there is no link '%s'; links are: %s", name, strings.Join(names, ", "))
 }
 
-// logEngine tells the system log what the tunnel went through.
-func logEngine(log *slog.Logger, now mono.Time, t *engine.Tunnel) {
-	for _, n := range t.Notices() {
+// logNotices tells the system log what the other side said.
+func logNotices(log *slog.Logger, notices []string) {
+	for _, n := range notices {
 		log.Warn("the other side says: " + n)
 	}
 }

@@ -24,13 +24,15 @@ type remote struct {
 	run   *running
 	busy  []bool // by socket
 	rates map[*node.Peer]*rates
+	// conflicts tells which peers' doubled keys were logged.
+	conflicts map[*node.Peer]bool
 }
 
 // startRemote builds the server's tasks.
 func (p *running) startRemote() error {
 	p.shared = newShared(p.log, poolBufsServer)
 	mtu := innerMTU(p.cfg)
-	r := &remote{run: p, rates: make(map[*node.Peer]*rates)}
+	r := &remote{run: p, rates: make(map[*node.Peer]*rates), conflicts: make(map[*node.Peer]bool)}
 	r.Remote = node.NewRemote(node.RemoteParams{
 		Key: handshake.PrivateKey(p.cfg.Portal.PrivateKey), Protection: protection(p.cfg.Portal.Protect),
 		Suites: suites(p.cfg.Portal.Cipher), Tunnel: p.tunnelParams(mtu), Random: rand.Reader, MaxPeers: p.cfg.Portal.Remote.MaxPeers,
@@ -165,7 +167,14 @@ func (r *remote) markBusy(link int, busy bool) {
 
 func (r *remote) after(now mono.Time) {
 	for _, p := range r.Peers() {
-		logEngine(r.run.log, now, p.Tunnel)
+		log := r.run.log.With("router", p.Name)
+		logNotices(log, p.Notices(now))
+		if is := p.Conflict(now); is != r.conflicts[p] {
+			r.conflicts[p] = is
+			if is {
+				log.Warn(node.TextConflict)
+			}
+		}
 	}
 }
 

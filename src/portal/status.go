@@ -1,11 +1,13 @@
 package portal
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
 	"mpproxy/src/engine"
 	"mpproxy/src/engine/mono"
+	"mpproxy/src/engine/node"
 	"mpproxy/src/engine/path"
 	"mpproxy/src/stats"
 )
@@ -109,6 +111,7 @@ func (r *local) status(now mono.Time) stats.Status {
 	if ok && r.stands {
 		s.State, s.StateSeconds, s.KeyAgeSeconds = stats.SessionUp, stats.Seconds(now.Sub(since)), stats.Seconds(now.Sub(keys))
 	}
+	s.Trouble = cmp.Or(r.Trouble(), r.Notice(now))
 	for _, p := range r.Paths() {
 		if p.Usable() {
 			s.RemoteEndpoint = p.Peer.Remote.String()
@@ -147,6 +150,9 @@ func (r *remote) status(now mono.Time) stats.Status {
 			return fmt.Sprintf("path %d", p.ID), p.Peer.Local.String()
 		})
 		s.Peer, s.State = peer.Name, stats.SessionDown
+		if peer.Conflict(now) {
+			s.Trouble = node.TextConflict
+		}
 		if _, since, keys, ok := peer.Session(); ok {
 			s.StateSeconds, s.KeyAgeSeconds = stats.Seconds(now.Sub(since)), stats.Seconds(now.Sub(keys))
 			if down, _ := peer.AllDown(); !down {

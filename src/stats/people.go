@@ -42,6 +42,9 @@ func (s *Session) people(out *strings.Builder, status *Status) {
 		fmt.Fprintf(out, ", %d of %d connections in use", s.InUse(), len(s.Paths))
 	}
 	out.WriteByte('\n')
+	if s.Trouble != "" {
+		fmt.Fprintf(out, "%s\n", upperFirst(s.Trouble))
+	}
 	if s.State == SessionUp {
 		facts := []string{"address " + strings.Join(s.InnerAddresses, ", "), fmt.Sprintf("packets up to %d bytes", s.MTUBytes)}
 		if len(s.InnerAddresses) == 0 {

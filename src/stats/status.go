@@ -33,6 +33,7 @@ type Session struct {
 	Peer            string            `json:"peer"` // the section's name
 	State           SessionState      `json:"state"`
 	StateSeconds    float64           `json:"state_seconds"`             // how long it has been in this state
+	Trouble         string            `json:"trouble,omitempty"`         // in words: why there is no session, or what people should know of it
 	RemoteEndpoint  string            `json:"remote_endpoint,omitempty"` // address:port last heard of
 	InnerAddresses  []string          `json:"inner_addresses,omitempty"` // the router's, in the tunnel
 	MTUBytes        int               `json:"mtu_bytes"`                 // of inner packets

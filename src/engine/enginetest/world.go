@@ -265,7 +265,7 @@ func (s *Side) Datagram(link int, from netip.AddrPort, data []byte) {
 	b.SetLen(len(plain))
 	r := &engine.Received{Buf: b, Number: number, Path: entry.Path, Wire: len(data) + 28, At: now, Link: link, From: from}
 	if s.router {
-		s.world.Local.Receive(now, r)
+		s.world.Local.Receive(now, entry.Owner, r)
 		return
 	}
 	r.Link = 0

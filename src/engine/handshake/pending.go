@@ -6,6 +6,9 @@ import (
 	"mpproxy/src/engine/mono"
 )
 
+// Instance names the start of the router's process that asked.
+func (p *Pending) Instance() Instance { return p.instance }
+
 // keep adds p and makes room for it: at most MaxPendingPerPeer of one peer stay.
 func (r *Responder) keep(p *Pending) {
 	r.lastID++

@@ -21,6 +21,8 @@ type RemoteParams struct {
 	Random     io.Reader
 	// MaxPeers bounds the routers; 0 means no bound.
 	MaxPeers int
+	// RotateAfter is after how many packets keys are renewed without a handshake; 0 means session.RotateAfter.
+	RotateAfter uint64
 }
 
 // PeerParams are what the server knows of a router.
@@ -38,31 +40,10 @@ type PeerParams struct {
 type Peer struct {
 	*engine.Tunnel
 	PeerParams
-	handle    uint64
-	current   *remoteSession
-	conflicts []mono.Time
-	told      mono.Time
-}
-
-// remoteSession is a session or one about to be: it becomes the peer's when its first datagram opens.
-type remoteSession struct {
-	owner     uint64 // in the table; also the responder's id for it
-	id        uint64
-	peer      *Peer
-	receiving *session.Receiving
-	sending   *session.Sending
-	ids       session.ConnIDs
-	known     uint32 // path ids below are in the table
-	since     mono.Time
-	keysSince mono.Time
-	stale     mono.Time // since when it is replaced
-	rekeys    []rekey
-}
-
-// rekey are new keys that wait for the router to use them.
-type rekey struct {
-	id       uint64
-	up, down *session.Keys
+	handle   uint64
+	current  *remoteSession
+	conflict conflict
+	notice   notice
 }
 
 // Remote is the server's end of the protocol with all its routers. Make it with NewRemote.
@@ -87,6 +68,9 @@ const maxReplies = 64
 
 // NewRemote returns a server without peers.
 func NewRemote(p RemoteParams) *Remote {
+	if p.RotateAfter == 0 {
+		p.RotateAfter = session.RotateAfter
+	}
 	r := &Remote{
 		params: p, byKey: make(map[handshake.PublicKey]*Peer), byAddr: make(map[netip.Addr]*Peer),
 		sessions: make(map[uint64]*remoteSession),
@@ -151,128 +135,6 @@ func (r *Remote) Handshake(now mono.Time, link int, from netip.AddrPort, local n
 	r.replies = append(r.replies, engine.Raw{Link: link, To: from, Local: local, Data: reply})
 }
 
-// pend prepares a session, or new keys for one, that changes nothing until the router uses it.
-func (r *Remote) pend(now mono.Time, p *handshake.Pending) {
-	up, err := p.Secrets.Keys(session.Up, p.Suite, p.Protection)
-	down, err2 := p.Secrets.Keys(session.Down, p.Suite, p.Protection)
-	peer := r.byKey[p.PeerKey]
-	if err != nil || err2 != nil || peer == nil {
-		return
-	}
-	if p.Replaces != 0 {
-		r.forget(p.Replaces)
-	}
-	if s := peer.current; p.Rekey && s != nil {
-		s.receiving.AddPending(up)
-		s.rekeys = append(s.rekeys, rekey{p.ID, up, down})
-		if len(s.rekeys) > handshake.MaxPendingPerPeer {
-			s.rekeys = s.rekeys[1:]
-		}
-		return
-	}
-	s := &remoteSession{
-		owner: p.ID, id: p.SessionID, peer: peer, ids: p.Secrets.ConnIDs(), since: now, keysSince: now,
-		receiving: session.NewReceiving(up), sending: session.NewSending(down),
-	}
-	r.sessions[s.owner] = s
-	r.extend(s, pathsAhead)
-}
-
-// extend makes the table know the session's path ids below until.
-func (r *Remote) extend(s *remoteSession, until uint32) {
-	for ; s.known < until; s.known++ {
-		r.Table.Add(s.ids.ConnID(session.Up, s.known), &session.Entry{Owner: s.owner, Path: s.known, Receiving: s.receiving})
-	}
-}
-
-// forget drops a session from everywhere but its peer.
-func (r *Remote) forget(owner uint64) {
-	s, ok := r.sessions[owner]
-	if !ok {
-		return
-	}
-	if s.peer.current == s {
-		return
-	}
-	delete(r.sessions, owner)
-	r.Table.RemoveOwner(owner)
-}
-
-// Receive takes a datagram that was opened for the session with that owner, as its session.Entry says.
-func (r *Remote) Receive(now mono.Time, owner uint64, d *engine.Received) {
-	s, ok := r.sessions[owner]
-	if !ok {
-		r.drops.Add(stats.UnknownConnection, 1)
-		d.Buf.Release()
-		return
-	}
-	if s.stale != 0 {
-		r.meet(now, s)
-		r.drops.Add(stats.UnknownConnection, 1)
-		d.Buf.Release()
-		return
-	}
-	if s.peer.current != s {
-		r.confirm(now, s)
-	}
-	if d.Path+pathsAhead/2 > s.known {
-		r.extend(s, d.Path+pathsAhead)
-	}
-	s.peer.Receive(now, d)
-	r.checkRekey(now, s)
-}
-
-// confirm makes a session the peer's: the router has proved that it has the keys.
-func (r *Remote) confirm(now mono.Time, s *remoteSession) {
-	for _, id := range r.responder.Confirm(s.owner) {
-		r.forget(id)
-	}
-	p := s.peer
-	if old := p.current; old != nil {
-		old.stale = now
-	}
-	p.current, s.since = s, now
-	p.Start(now, s.sending, s.ids)
-}
-
-// meet notes that somebody still uses a session that was replaced: two routers have one key.
-func (r *Remote) meet(now mono.Time, s *remoteSession) {
-	p := s.peer
-	// What was on the way when the session was replaced proves nothing.
-	if now.Sub(s.stale) < allDownPatience/2 || len(p.conflicts) > 0 && now.Sub(p.conflicts[len(p.conflicts)-1]) < allDownPatience/2 {
-		return
-	}
-	p.conflicts = append(p.conflicts, now)
-	for len(p.conflicts) > conflictMax || len(p.conflicts) > 0 && now.Sub(p.conflicts[0]) > conflictWindow {
-		p.conflicts = p.conflicts[1:]
-	}
-	if p.Conflict(now) {
-		p.Notify(now, noticeConflict, textConflict)
-	}
-}
-
-// Conflict reports that two routers seem to use this peer's key.
-func (p *Peer) Conflict(now mono.Time) bool {
-	return len(p.conflicts) >= conflictMax && now.Sub(p.conflicts[0]) <= conflictWindow
-}
-
-// checkRekey notices that the router uses its new keys, and answers with ours.
-func (r *Remote) checkRekey(now mono.Time, s *remoteSession) {
-	if len(s.rekeys) == 0 {
-		return
-	}
-	root := s.receiving.Root()
-	for _, k := range s.rekeys {
-		if k.up == root {
-			s.sending.Install(k.down)
-			s.keysSince = now
-			r.responder.Confirm(k.id)
-			s.rekeys = nil
-			return
-		}
-	}
-}
-
 // Enqueue gives inner packets to the routers they are for.
 func (r *Remote) Enqueue(now mono.Time, batch []*packet.Buf) {
 	for _, b := range batch {
@@ -332,18 +194,19 @@ func (r *Remote) OnTimeout(now mono.Time) {
 	for _, id := range r.responder.OnTimeout(now) {
 		r.forget(id)
 	}
-	for owner, s := range r.sessions {
-		if s.stale != 0 && now.Sub(s.stale) > staleLife {
-			r.forget(owner)
-		}
-	}
 	for _, p := range r.peers {
 		p.OnTimeout(now)
-		if s := p.current; s != nil {
-			s.receiving.ExpirePrevious(now, max(keyLifetimes*p.MaxRTT(), keyLifetimeMin))
-			if s.sending.Due() {
-				s.sending.Rotate()
-			}
+		s := p.current
+		if s == nil {
+			continue
+		}
+		if now.Sub(s.heard) > peerPatience {
+			r.end(now, s)
+			continue
+		}
+		s.receiving.ExpirePrevious(now, max(keyLifetimes*p.MaxRTT(), keyLifetimeMin))
+		if s.sending.Count() >= r.params.RotateAfter {
+			s.sending.Rotate()
 		}
 	}
 }
@@ -365,6 +228,12 @@ func (p *Peer) Session() (id uint64, since, keys mono.Time, ok bool) {
 	}
 	return p.current.id, p.current.since, p.current.keysSince, true
 }
+
+// Conflict reports that two routers seem to use this peer's key: TextConflict.
+func (p *Peer) Conflict(now mono.Time) bool { return p.conflict.stands(now) }
+
+// Notices returns what the router had to say since the last call, each text once in a while.
+func (p *Peer) Notices(now mono.Time) []string { return p.notice.take(now, p.Tunnel.Notices()) }
 
 // Drops are the datagrams dropped before any router was known, by reason.
 func (r *Remote) Drops() stats.Drops { return r.drops }

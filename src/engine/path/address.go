@@ -14,9 +14,11 @@ import (
 // an unproven address as came from it. A challenge goes to the old address too; if that one answers, the
 // change was somebody copying packets.
 type Address struct {
-	// Remote is where data goes; Local the own address it must come from, if that matters.
+	// Remote is where data goes; Local the own address it must come from, if that matters, and Link the portal's number
+	// of the socket.
 	Remote netip.AddrPort
 	Local  netip.Addr
+	Link   int
 
 	validated bool
 	allowance int64 // bytes that may still go to an unproven Remote
@@ -26,15 +28,26 @@ type Address struct {
 
 	next         netip.AddrPort
 	nextLocal    netip.Addr
+	nextLink     int
 	nextToken    uint64
 	nextAnswered mono.Time
 	nextSince    mono.Time
 	nextBytes    int64
 }
 
+// Challenge is what to send to prove an address.
+type Challenge struct {
+	Token uint64
+	To    netip.AddrPort
+	Local netip.Addr
+	Link  int
+}
+
 const (
 	challengeEvery = 100 * time.Millisecond
 	challengeTries = 10
+	// challengePause is how long after the last try of a first address the next may begin.
+	challengePause = time.Second
 	changePatience = 3 * time.Second
 )
 
@@ -55,17 +68,20 @@ func (a *Address) spend(n int) {
 
 // From takes the source of an authenticated datagram of n bytes. newest says that its number is the greatest so far.
 // random makes challenge tokens. changed reports that a challenge is due.
-func (a *Address) From(now mono.Time, remote netip.AddrPort, local netip.Addr, n int, newest bool, random func() uint64) (changed bool) {
+func (a *Address) From(now mono.Time, remote netip.AddrPort, local netip.Addr, link, n int, newest bool, random func() uint64) (changed bool) {
 	switch {
 	case !a.Remote.IsValid():
-		a.Remote, a.Local, a.token = remote, local, random()
+		a.Remote, a.Local, a.Link, a.token = remote, local, link, random()
 		a.allowance = int64(n)
 		return true
 	case remote == a.Remote:
 		if !a.validated {
 			a.allowance += int64(n)
-		} else if newest && local.IsValid() {
-			a.Local = local
+			a.tryAgain(now)
+		}
+		if newest {
+			// It still sends from there: who sent from elsewhere had copied a packet.
+			a.Local, a.Link, a.next = local, link, netip.AddrPort{}
 		}
 		return false
 	case !newest:
@@ -74,41 +90,47 @@ func (a *Address) From(now mono.Time, remote netip.AddrPort, local netip.Addr, n
 		a.nextBytes += int64(n)
 		return false
 	}
-	a.next, a.nextLocal, a.nextToken, a.nextBytes = remote, local, random(), int64(n)
+	a.next, a.nextLocal, a.nextLink, a.nextToken, a.nextBytes = remote, local, link, random(), int64(n)
 	a.nextAnswered, a.nextSince, a.sent, a.tries = 0, now, 0, 0
 	a.token = random()
 	return true
 }
 
+// tryAgain begins the challenges anew when all were lost and the other side goes on sending.
+func (a *Address) tryAgain(now mono.Time) {
+	if a.tries >= challengeTries && !a.next.IsValid() && now.Sub(a.sent) >= challengePause {
+		a.tries = 0
+	}
+}
+
 // Challenge returns a challenge to send now and where to, if one is due. Call it again until due is false.
-func (a *Address) Challenge(now mono.Time, size int) (token uint64, to netip.AddrPort, local netip.Addr, due bool) {
+func (a *Address) Challenge(now mono.Time, size int) (c Challenge, due bool) {
 	if a.next.IsValid() && now.Sub(a.nextSince) > changePatience {
 		a.next = netip.AddrPort{}
 	}
 	pending := !a.validated || a.next.IsValid()
 	if !pending || !a.Remote.IsValid() || a.tries >= challengeTries || now < a.sent.Add(challengeEvery) && a.tries%2 == 0 && a.sent != 0 {
-		return 0, to, local, false
+		return Challenge{}, false
 	}
 	a.tries++
 	a.sent = now
 	if a.next.IsValid() && a.tries%2 == 1 {
 		if a.nextBytes < int64(size) {
-			return 0, to, local, false
+			return Challenge{}, false
 		}
 		a.nextBytes -= int64(size)
-		return a.nextToken, a.next, a.nextLocal, true
+		return Challenge{a.nextToken, a.next, a.nextLocal, a.nextLink}, true
 	}
-	if a.next.IsValid() {
-		return a.token, a.Remote, a.Local, true
+	if !a.next.IsValid() {
+		a.tries++ // a new path has one address to ask, so each try counts for both
 	}
-	a.tries++ // a new path has one address to ask, so each try counts for both
-	return a.token, a.Remote, a.Local, a.Allows(size)
+	return Challenge{a.token, a.Remote, a.Local, a.Link}, a.Allows(size)
 }
 
 // NextChallenge is when Challenge or Settle is to be called next, or mono.Never.
 func (a *Address) NextChallenge() mono.Time {
 	if a.next.IsValid() && a.nextAnswered != 0 {
-		return a.nextAnswered.Add(challengeEvery / 2)
+		return a.settleAt()
 	}
 	if a.validated && !a.next.IsValid() || a.tries >= challengeTries || !a.Remote.IsValid() {
 		return mono.Never
@@ -116,26 +138,32 @@ func (a *Address) NextChallenge() mono.Time {
 	return a.sent.Add(challengeEvery)
 }
 
-// Response takes the answer to a challenge.
-func (a *Address) Response(now mono.Time, token uint64) {
+// Response takes the answer to a challenge, which came from that address. An address is proven only by an answer from it:
+// else somebody in between could have the router answer for him.
+func (a *Address) Response(now mono.Time, from netip.AddrPort, token uint64) {
 	switch {
-	case a.next.IsValid() && token == a.nextToken:
+	case a.next.IsValid() && token == a.nextToken && from == a.next:
 		a.nextAnswered = now
 	case a.next.IsValid() && token == a.token && a.validated:
 		a.next = netip.AddrPort{} // the old address is alive
-	case !a.validated && a.Remote.IsValid() && token == a.token:
+	case !a.validated && a.Remote.IsValid() && token == a.token && from == a.Remote:
 		a.validated = true
 	}
+}
+
+// settleAt is when the old address has had its time to answer: half as long again as the new one needed.
+func (a *Address) settleAt() mono.Time {
+	return a.nextAnswered.Add(max(challengeEvery, a.nextAnswered.Sub(a.nextSince)) / 2)
 }
 
 // Settle moves the path to its new address when that answered and the old one stayed silent. host reports that the
 // IP address changed too, not only the port.
 func (a *Address) Settle(now mono.Time) (moved, host bool) {
-	if !a.next.IsValid() || a.nextAnswered == 0 || now < a.nextAnswered.Add(challengeEvery/2) {
+	if !a.next.IsValid() || a.nextAnswered == 0 || now < a.settleAt() {
 		return false, false
 	}
 	host = a.next.Addr() != a.Remote.Addr()
-	a.Remote, a.Local, a.validated = a.next, a.nextLocal, true
+	a.Remote, a.Local, a.Link, a.validated = a.next, a.nextLocal, a.nextLink, true
 	a.next = netip.AddrPort{}
 	return true, host
 }

@@ -67,6 +67,24 @@ func (t *Table) Add(id uint32, e *Entry) {
 	})
 }
 
+// Named is an entry and the connection id that it is to be found by.
+type Named struct {
+	ID    uint32
+	Entry *Entry
+}
+
+// Update takes out every entry for which gone is true and enters add, in one change; id 0 is ignored.
+func (t *Table) Update(add []Named, gone func(id uint32, e *Entry) bool) {
+	t.change(func(entries map[uint32][]*Entry) {
+		removeFunc(entries, gone)
+		for _, n := range add {
+			if n.ID != 0 {
+				entries[n.ID] = append(slices.Clip(entries[n.ID]), n.Entry)
+			}
+		}
+	})
+}
+
 // Remove takes e out from under id.
 func (t *Table) Remove(id uint32, e *Entry) {
 	t.RemoveFunc(func(i uint32, other *Entry) bool { return i == id && other == e })
@@ -79,19 +97,21 @@ func (t *Table) RemoveOwner(owner uint64) {
 
 // RemoveFunc takes out every entry for which gone is true.
 func (t *Table) RemoveFunc(gone func(id uint32, e *Entry) bool) {
-	t.change(func(entries map[uint32][]*Entry) {
-		for id, list := range entries {
-			is := func(e *Entry) bool { return gone(id, e) }
-			if !slices.ContainsFunc(list, is) {
-				continue
-			}
-			if list = slices.DeleteFunc(slices.Clone(list), is); len(list) == 0 {
-				delete(entries, id)
-			} else {
-				entries[id] = list
-			}
+	t.change(func(entries map[uint32][]*Entry) { removeFunc(entries, gone) })
+}
+
+func removeFunc(entries map[uint32][]*Entry, gone func(id uint32, e *Entry) bool) {
+	for id, list := range entries {
+		is := func(e *Entry) bool { return gone(id, e) }
+		if !slices.ContainsFunc(list, is) {
+			continue
 		}
-	})
+		if list = slices.DeleteFunc(slices.Clone(list), is); len(list) == 0 {
+			delete(entries, id)
+		} else {
+			entries[id] = list
+		}
+	}
 }
 
 func (t *Table) change(edit func(map[uint32][]*Entry)) {
