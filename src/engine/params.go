@@ -46,6 +46,8 @@ const (
 	// a drop would make the failure a loss. pardonPause is the least time between two pardons.
 	pardon      = 5 * time.Second
 	pardonPause = 15 * time.Second
+	// pardonFalse is what remains of a pardon when the path was only slow.
+	pardonFalse = 200 * time.Millisecond
 	// partLife is how long one half of a packet waits for the other, and maxParts how many may.
 	partLife = 500 * time.Millisecond
 	maxParts = 64

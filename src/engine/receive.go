@@ -243,6 +243,9 @@ func (t *Tunnel) onAck(now mono.Time, f *wire.AckFrame) {
 	}
 	if was != p.State() {
 		t.refreshAt = now
+		if was == path.Suspect {
+			t.pardoned = mono.Min(t.pardoned, now.Add(pardonFalse))
+		}
 	}
 	t.counts.Spurious += uint64(r.Late)
 	for i := range r.Acked {

@@ -20,6 +20,7 @@ func (t *Tunnel) Poll(now mono.Time, out *Batch) (more bool) {
 	if t.sending == nil {
 		return false
 	}
+	t.polled = now
 	for _, p := range t.paths {
 		p.Refill(now)
 	}

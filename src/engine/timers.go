@@ -17,7 +17,7 @@ func (t *Tunnel) NextTimeout() mono.Time {
 	at := mono.Min(t.refreshAt, t.in.NextTimeout())
 	waiting := t.repairs.len() > 0 || t.Backlog() > 0
 	for _, p := range t.paths {
-		at = mono.Min(at, mono.Min(p.Sent.NextTimeout(), p.NextCheck(t.lastHeard, t.lastData)))
+		at = mono.Min(at, mono.Min(p.Sent.NextTimeout(), p.NextCheck(t.polled, t.lastHeard, t.lastData)))
 		at = mono.Min(at, mono.Min(p.Rx.Due(p.Sent.RTT.Smoothed()), p.Peer.NextChallenge()))
 		if !waiting {
 			at = mono.Min(at, p.TailAt())

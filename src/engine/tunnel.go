@@ -56,6 +56,7 @@ type Tunnel struct {
 
 	lastHeard   mono.Time // any new acknowledgement
 	lastData    mono.Time
+	polled      mono.Time // last Poll
 	refreshAt   mono.Time
 	delaysAt    mono.Time
 	lastAckCopy mono.Time

@@ -93,7 +93,7 @@ func (b *BBR) PacingRate() int64 {
 	}
 	rate := bw * b.gain / 100
 	if !b.known {
-		rate = max(rate, perSecond(InitialWindow, max(b.rtt, b.handshake)))
+		rate = max(rate, perSecond(InitialWindow, b.handshake))
 	}
 	if b.idleGain {
 		rate = rate * 3 / 4
@@ -139,6 +139,7 @@ func (b *BBR) OnSilence(now mono.Time) {
 // OnAck moves the model.
 func (b *BBR) OnAck(s Sample) {
 	b.rtt, b.minRTT, b.queue = s.RTT, s.MinRTT, s.Queue
+	b.handshake = s.RTT
 	b.target = min(max(s.MinRTT/16, queueTargetMin, b.packetTimes(2)), max(queueTargetMax, b.packetTimes(2)))
 	b.roundAcked += s.Acked
 	b.roundLost += s.Lost
@@ -203,20 +204,23 @@ func (b *BBR) step(s Sample) {
 	}
 }
 
+// stepStartup ends the doubling when it brings no more. A queue shows that even while there is not enough to send to use
+// the phase's rate; missing growth shows it only while there is.
 func (b *BBR) stepStartup(s Sample) {
-	if !s.Round || s.AppLimited {
+	if !s.Round {
 		return
-	}
-	bw := b.bandwidth.get()
-	if bw*100 >= b.full*startupGrowth {
-		b.full, b.fullRounds = bw, 0
-	} else {
-		b.fullRounds++
 	}
 	if s.RoundQueue > max(8*time.Millisecond, s.MinRTT/4) {
 		b.longQueue++
 	} else {
 		b.longQueue = 0
+	}
+	if s.Rate > 0 && !s.AppLimited {
+		if bw := b.bandwidth.get(); bw*100 >= b.full*startupGrowth {
+			b.full, b.fullRounds = bw, 0
+		} else {
+			b.fullRounds++
+		}
 	}
 	lossy := b.roundLost*10 > (b.roundAcked+b.roundLost)*2 && b.fullRounds > 0
 	if b.fullRounds >= startupRounds || b.longQueue >= startupQueueRounds || lossy {
@@ -251,7 +255,7 @@ func (b *BBR) maybeProbe(s Sample) {
 		b.gain = 100
 		return
 	}
-	if !s.Round || s.Now < b.nextProbe || s.AppLimited || b.queue > 2*b.target {
+	if !s.Round || s.Rate == 0 || s.Now < b.nextProbe || s.AppLimited || b.queue > 2*b.target {
 		return
 	}
 	b.bandwidth.advance()

@@ -48,7 +48,7 @@ func (p *Path) silence() time.Duration {
 func (p *Path) Check(now, othersHeard mono.Time) (changed bool) {
 	switch p.state {
 	case Up:
-		if at := p.suspectAt(othersHeard); now >= at {
+		if at := p.suspectAt(now, othersHeard); now >= at {
 			p.enter(now, Suspect)
 			p.CC.OnSilence(now)
 			return true
@@ -76,12 +76,16 @@ func (p *Path) enter(now mono.Time, s State) {
 }
 
 // suspectAt is when the silence is too long, or mono.Never.
-func (p *Path) suspectAt(othersHeard mono.Time) mono.Time {
+func (p *Path) suspectAt(now, othersHeard mono.Time) mono.Time {
 	_, packets := p.Sent.Inflight()
 	if packets < 2 {
 		return mono.Never
 	}
-	limit := p.silence()
+	limit := p.silence() + p.Queue(now)
+	if now.Sub(p.Rx.Heard()) < heardLately {
+		// The path brings packets: more likely what we sent, or its acknowledgement, stands in a queue.
+		limit += limit/2 + heardLately
+	}
 	start := mono.Max(p.Sent.Oldest(), p.Sent.LastAck())
 	if othersHeard <= start {
 		limit += stallGrace
@@ -93,12 +97,15 @@ func (p *Path) downAt() mono.Time {
 	return p.since.Add(min(downPTOs*p.Sent.RTT.PTO(), downAfter))
 }
 
-// NextCheck is when Check or Probe is to be called next.
-func (p *Path) NextCheck(othersHeard, lastData mono.Time) mono.Time {
+// NextCheck is when Check or Probe is to be called next, as seen now.
+func (p *Path) NextCheck(now, othersHeard, lastData mono.Time) mono.Time {
 	at := p.probeAt(lastData)
 	switch p.state {
 	case Up:
-		at = mono.Min(at, p.suspectAt(othersHeard))
+		at = mono.Min(at, p.suspectAt(now, othersHeard))
+		if _, packets := p.Sent.Inflight(); packets >= 2 && now.Sub(p.Rx.Heard()) < heardLately {
+			at = mono.Min(at, p.Rx.Heard().Add(heardLately)) // the limit shrinks then
+		}
 	case Suspect:
 		at = mono.Min(at, p.downAt())
 	}

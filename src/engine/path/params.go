@@ -5,6 +5,8 @@ import "time"
 const (
 	// suspectMin is the least silence that makes a path suspect.
 	suspectMin = 30 * time.Millisecond
+	// heardLately is how long ago something must have come on a path for it to count as alive the other way.
+	heardLately = 25 * time.Millisecond
 	// stallGrace is added when every path is silent: then this host may have been stalled, do not flood.
 	stallGrace = 100 * time.Millisecond
 	// downAfter is the longest a suspect path stays suspect.
