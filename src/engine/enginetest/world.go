@@ -43,6 +43,10 @@ type Config struct {
 	Adjust func(p *engine.Params)
 	// Link adjusts what the router is told of a link.
 	Link func(i int, l *node.Link)
+	// Local, Remote and Peer adjust what router and server are made with.
+	Local  func(p *node.LocalParams)
+	Remote func(p *node.RemoteParams)
+	Peer   func(p *node.PeerParams)
 }
 
 // App is a model of traffic at one end.
@@ -68,9 +72,13 @@ type World struct {
 	// Tamper, if set, sees every datagram before it goes onto a link; what it returns goes on.
 	Tamper func(up bool, link int, data []byte) [][]byte
 	// NAT, if set, gives the source address the server sees for a link.
-	NAT     func(link int) netip.AddrPort
+	NAT func(link int) netip.AddrPort
+	// Stray, if set, gets what the server sends to an address that is no link's.
+	Stray   func(to netip.AddrPort, data []byte)
 	traceAt mono.Time
 	spare   []*carried
+	events  []event
+	twin    *Side
 	config  Config
 	secrets *secrets
 }
@@ -95,6 +103,9 @@ type Side struct {
 	Pool   *packet.Pool
 	Apps   []App
 	Errors map[error]int // of datagrams that did not open
+	// Skew is how far the side's clock is ahead of the World's.
+	Skew   time.Duration
+	local  *node.Local // nil at the server
 	node   portal
 	table  *session.Table
 	opener session.Opener
@@ -102,7 +113,6 @@ type Side struct {
 	batch  engine.Batch
 	one    [1]*packet.Buf
 	world  *World
-	router bool
 }
 
 // portal is what node.Local and node.Remote have in common.
@@ -147,11 +157,22 @@ func (w *World) StartServer() {
 		w.Server.Close(w.Now)
 	}
 	s := &Side{Pool: packet.NewPool(1 << 16), world: w, Apps: apps, Errors: map[error]int{}}
-	w.Remote = node.NewRemote(node.RemoteParams{Key: w.secrets.server, Suites: suites, Tunnel: w.params(s), Random: w.secrets.random})
-	w.Peer, _ = w.Remote.AddPeer(w.Now, node.PeerParams{
+	if w.Server != nil {
+		s.Skew = w.Server.Skew
+	}
+	p := node.RemoteParams{Key: w.secrets.server, Suites: suites, Tunnel: w.params(s), Random: w.secrets.random}
+	if w.config.Remote != nil {
+		w.config.Remote(&p)
+	}
+	w.Remote = node.NewRemote(p)
+	peer := node.PeerParams{
 		Name: "router", Key: w.secrets.router.Public(), Owned: []netip.Prefix{netip.PrefixFrom(ClientAddr, 32)},
 		Config: wire.SessionConfig{Address4: netip.PrefixFrom(ClientAddr, 24), Peer4: ServerAddr, MTU: 1420}.Append(nil),
-	})
+	}
+	if w.config.Peer != nil {
+		w.config.Peer(&peer)
+	}
+	w.Peer, _ = w.Remote.AddPeer(s.now(), peer)
 	s.Tunnel, s.node, s.table = w.Peer.Tunnel, w.Remote, &w.Remote.Table
 	w.Server = s
 }
@@ -163,17 +184,28 @@ func (w *World) StartRouter() {
 		apps = w.Router.Apps
 		w.Router.Close(w.Now)
 	}
-	s := &Side{Pool: packet.NewPool(1 << 16), world: w, router: true, Apps: apps, Errors: map[error]int{}}
+	s := &Side{Pool: packet.NewPool(1 << 16), world: w, Apps: apps, Errors: map[error]int{}}
+	if w.Router != nil {
+		s.Skew = w.Router.Skew
+	}
+	w.boot(s)
+	w.Local, w.Router = s.local, s
+	for i := range w.Links {
+		w.Local.SetLink(s.now(), i, w.link(i))
+	}
+}
+
+// boot makes a side a router, as new.
+func (w *World) boot(s *Side) {
 	p := node.LocalParams{Tunnel: w.params(s), Random: w.secrets.random}
 	p.Handshake = handshake.InitiatorParams{Key: w.secrets.router, Server: w.secrets.server.Public(), Suites: suites}
 	w.secrets.random.Read(p.Handshake.Instance[:])
-	w.Local = node.NewLocal(w.Now, p)
-	w.Local.SetOwned(everything)
-	for i := range w.Links {
-		w.Local.SetLink(w.Now, i, w.link(i))
+	if w.config.Local != nil {
+		w.config.Local(&p)
 	}
-	s.Tunnel, s.node, s.table = w.Local.Tunnel, w.Local, &w.Local.Table
-	w.Router = s
+	s.local = node.NewLocal(s.now(), p)
+	s.local.SetOwned(everything)
+	s.Tunnel, s.node, s.table = s.local.Tunnel, s.local, &s.local.Table
 }
 
 func (w *World) params(s *Side) engine.Params {
@@ -203,9 +235,14 @@ func (w *World) Run(d time.Duration) {
 		if stuck > 100000 {
 			panic("enginetest: time stands still: " + w.Router.Describe() + w.Server.Describe())
 		}
-		w.Router.step()
-		w.Server.step()
-		at := mono.Min(mono.Min(w.Router.next(), w.Server.next()), until)
+		at := until
+		for _, s := range w.sides() {
+			s.step()
+		}
+		for _, s := range w.sides() {
+			at = mono.Min(at, s.next())
+		}
+		at = mono.Min(at, w.nextEvent())
 		for _, l := range w.Links {
 			at = mono.Min(at, l.Next())
 		}
@@ -217,6 +254,7 @@ func (w *World) Run(d time.Duration) {
 			return
 		}
 		w.Now = mono.Max(w.Now, at)
+		w.happen()
 		w.arrivals()
 		if w.Trace != nil && w.Now >= w.traceAt {
 			w.Trace(w)
@@ -234,7 +272,7 @@ func (w *World) arrivals() {
 		}
 		for c, ok := w.Links[i].Down.Receive(w.Now); ok; c, ok = w.Links[i].Down.Receive(w.Now) {
 			if c.to == w.NAT(i) {
-				w.Router.Datagram(i, serverOuter, c.data)
+				w.routerOn(i).Datagram(i, serverOuter, c.data)
 			}
 			w.spare = append(w.spare, c)
 		}
@@ -243,10 +281,10 @@ func (w *World) arrivals() {
 
 // Datagram gives the side a datagram that came from an address.
 func (s *Side) Datagram(link int, from netip.AddrPort, data []byte) {
-	now := s.world.Now
+	now := s.now()
 	if wire.Kind(data) != wire.KindData {
-		if s.router {
-			s.world.Local.Handshake(now, link, data)
+		if s.local != nil {
+			s.local.Handshake(now, link, data)
 		} else {
 			s.world.Remote.Handshake(now, 0, from, netip.Addr{}, data)
 		}
@@ -264,8 +302,8 @@ func (s *Side) Datagram(link int, from netip.AddrPort, data []byte) {
 	}
 	b.SetLen(len(plain))
 	r := &engine.Received{Buf: b, Number: number, Path: entry.Path, Wire: len(data) + 28, At: now, Link: link, From: from}
-	if s.router {
-		s.world.Local.Receive(now, entry.Owner, r)
+	if s.local != nil {
+		s.local.Receive(now, entry.Owner, r)
 		return
 	}
 	r.Link = 0
@@ -274,6 +312,9 @@ func (s *Side) Datagram(link int, from netip.AddrPort, data []byte) {
 
 func (s *Side) next() mono.Time {
 	at := s.node.NextTimeout()
+	if at != mono.Never {
+		at = at.Add(-s.Skew)
+	}
 	for _, a := range s.Apps {
 		at = mono.Min(at, a.NextTimeout())
 	}
@@ -283,8 +324,8 @@ func (s *Side) next() mono.Time {
 // step runs timers, apps and tunnel until nothing is left to do now.
 func (s *Side) step() {
 	now := s.world.Now
-	if now >= s.node.NextTimeout() {
-		s.node.OnTimeout(now)
+	if s.now() >= s.node.NextTimeout() {
+		s.node.OnTimeout(s.now())
 	}
 	for {
 		s.deliver(now)
@@ -294,7 +335,7 @@ func (s *Side) step() {
 			}
 			s.feed(now, a)
 		}
-		more := s.node.Poll(now, &s.batch)
+		more := s.node.Poll(s.now(), &s.batch)
 		s.send(now)
 		if !more {
 			return
@@ -325,7 +366,7 @@ func (s *Side) feed(now mono.Time, a App) {
 		}
 		b.SetLen(n)
 		s.one[0] = b
-		s.node.Enqueue(now, s.one[:])
+		s.node.Enqueue(s.now(), s.one[:])
 	}
 }
 
@@ -362,18 +403,22 @@ func (s *Side) put(now mono.Time, link int, to netip.AddrPort, data []byte) {
 // carry puts a datagram onto the link it belongs to.
 func (s *Side) carry(now mono.Time, link int, to netip.AddrPort, c *carried) {
 	w := s.world
-	if !s.router {
+	up := s.local != nil
+	if !up {
 		if link = w.linkOf(to); link < 0 {
+			if w.Stray != nil {
+				w.Stray(to, c.data)
+			}
 			return
 		}
 	}
 	if w.Tamper != nil {
-		for _, data := range w.Tamper(s.router, link, c.data) {
-			w.onto(now, s.router, link, to, data)
+		for _, data := range w.Tamper(up, link, c.data) {
+			w.onto(now, up, link, to, data)
 		}
 		return
 	}
-	w.onto(now, s.router, link, to, c.data)
+	w.onto(now, up, link, to, c.data)
 	w.spare = append(w.spare, c)
 }
 

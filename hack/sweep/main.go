@@ -1,0 +1,80 @@
+// Command sweep runs one bulk TCP flow through two portals over many kinds of links, in virtual time, and prints how much of
+// the links' sum it got, worst cells first. It is how constants are judged: a number that helps one cell and hurts
+// ten others shows here.
+//
+//	go run ./hack/sweep [-set profiles|grid] [-seeds 3] [-only rtt] [-up]
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+
+	"mpproxy/src/engine/enginetest"
+)
+
+func main() {
+	set := flag.String("set", "profiles", "which cells: profiles (the 16, both kinds of jitter) or grid (rates, delays, losses, queues)")
+	seeds := flag.Int("seeds", 3, "runs of each cell; the median counts")
+	only := flag.String("only", "", "only cells whose name contains this")
+	up := flag.Bool("up", false, "upload instead of download")
+	workers := flag.Int("workers", 2, "cells at a time")
+	flag.Parse()
+	cells := enginetest.Profiles()
+	if *set == "grid" {
+		cells = enginetest.Grid()
+	}
+	var chosen []enginetest.Cell
+	for _, c := range cells {
+		if strings.Contains(c.Name, *only) {
+			chosen = append(chosen, c)
+		}
+	}
+	results := measure(chosen, *seeds, *workers, !*up)
+	sort.SliceStable(results, func(i, j int) bool { return results[i].Ratio < results[j].Ratio })
+	fmt.Println()
+	fmt.Println(enginetest.Header)
+	failed := 0
+	for _, r := range results {
+		fmt.Println(r)
+		if !r.Good() {
+			failed++
+		}
+	}
+	fmt.Printf("%d cells, %d below their target\n", len(results), failed)
+}
+
+// measure runs the cells and shows progress on standard error.
+func measure(cells []enginetest.Cell, seeds, workers int, down bool) []enginetest.Result {
+	results := make([]enginetest.Result, len(cells))
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	next, done := 0, 0
+	began := time.Now()
+	for range workers {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for {
+				mu.Lock()
+				i := next
+				next++
+				mu.Unlock()
+				if i >= len(cells) {
+					return
+				}
+				results[i] = cells[i].Median(seeds, down)
+				mu.Lock()
+				done++
+				fmt.Fprintf(os.Stderr, "\r%d of %d cells, %s ", done, len(cells), time.Since(began).Round(time.Second))
+				mu.Unlock()
+			}
+		}()
+	}
+	wg.Wait()
+	return results
+}
