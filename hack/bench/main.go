@@ -1,55 +1,126 @@
-// Command bench measures what the yardsticks ask for, beside a control in the same run, and writes tables.
+// Command bench measures what the yardsticks ask for, each beside a control in the same run, and writes tables and plots:
+// the engine alone, one unshaped path, memory and size, and the lab's emulated links.
+//
+// The lab's figures are the real program's over emulated links in real time: a busy machine shows in the controls.
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"runtime"
+	"slices"
+	"strings"
 	"time"
+
+	"mpproxy/hack/lab"
 )
 
+// bench is one run of the command.
+type bench struct {
+	report
+	program   string
+	wireguard string
+	runs      int
+	began     time.Time
+}
+
+// sections by name, in the order in which they run.
+var sections = []struct {
+	name, about string
+	run         func(*bench) error
+}{
+	{"engine", "the engine alone: packets per second, allocations, nanoseconds per stage", (*bench).engine},
+	{"size", "the binary", (*bench).size},
+	{"y6", "one unshaped path, beside wireguard-go", (*bench).unshaped},
+	{"memory", "resident memory, idle and under load", (*bench).memory},
+	{"y1", "one TCP flow over clean links", (*bench).clean},
+	{"y8", "one TCP flow over lossy links", (*bench).lossy},
+	{"y3", "a link goes silent, or loses its carrier", (*bench).failover},
+	{"y5", "a call beside four flows that load links with deep buffers", (*bench).calls},
+}
+
 func main() {
+	lab.RunProgram()
 	runTCP()
-	program := flag.String("program", "build/mpproxy", "the program")
-	wireguard := flag.String("wireguard", "build/wireguard-go", "wireguard-go, to compare with")
-	runs := flag.Int("runs", 3, "repetitions")
-	length := flag.Duration("length", 4*time.Second, "of each unshaped transfer")
-	ours := flag.Bool("only-ours", false, "leave wireguard-go out")
-	host := flag.String("reach", "", "only see whether a host answers")
+	b := &bench{began: time.Now()}
+	flag.StringVar(&b.program, "program", "build/mpproxy", "the program")
+	flag.StringVar(&b.wireguard, "wireguard", "build/wireguard-go", "wireguard-go, to compare with")
+	flag.IntVar(&b.runs, "runs", 3, "repetitions of every live measurement")
+	out := flag.String("out", "build/bench", "where the tables go")
+	only := flag.String("only", "", "sections to run, with commas between: "+sectionNames())
+	host := flag.String("reach", "", "only see whether a host answers through the tunnel (used by the program itself)")
 	flag.Parse()
 	if *host != "" {
 		os.Exit(reach(*host))
 	}
-	d, err := newDirect()
+	if err := b.check(*only, flag.Args()); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(2)
+	}
+	err := b.play(*only)
+	b.print(os.Stdout)
+	head := fmt.Sprintf("%s, %d processors, %d runs, %s; medians. Control: the same without the tunnel, or the other program.",
+		time.Now().Format("2006-01-02 15:04"), runtime.NumCPU(), b.runs, runtime.Version())
+	err = errors.Join(err, b.write(*out, head))
+	fmt.Printf("\n%d measured, %d missed their target, in %.0f s; tables and plots in %s\n", len(b.rows), b.missed(), time.Since(b.began).Seconds(), *out)
 	if err != nil {
-		fmt.Println(err)
+		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
-	defer d.close()
-	for range *runs {
-		for i, start := range []func() (*tunnel, error){
-			func() (*tunnel, error) { return d.startPortals(*program) },
-			func() (*tunnel, error) { return d.startWireGuard(*wireguard) },
-		} {
-			if *ours && i == 1 {
-				break
-			}
-			t, err := start()
-			if err != nil {
-				fmt.Println(err)
-				return
-			}
-			for _, direction := range []string{"send", "receive"} {
-				r, err := d.measure(t, direction, *length)
-				if err != nil {
-					fmt.Println(err)
-					return
-				}
-				fmt.Printf("%-14s %-8s %7.0f Mbit/s  %5.2f CPU s/GB (router %5.2f)  RSS %d %d KiB\n", t.name, direction, r.bits/1e6, r.cpu, r.router, r.rss[0], r.rss[1])
-			}
-			if err := d.stopAll(); err != nil {
-				fmt.Println(err)
-			}
+}
+
+func sectionNames() string {
+	var names []string
+	for _, s := range sections {
+		names = append(names, s.name)
+	}
+	return strings.Join(names, ",")
+}
+
+// check looks at the command line.
+func (b *bench) check(only string, rest []string) error {
+	if len(rest) > 0 {
+		return fmt.Errorf("unknown argument %q", strings.Join(rest, " "))
+	}
+	if b.runs < 1 || b.runs > 100 {
+		return fmt.Errorf("runs %d: it must be 1 to 100", b.runs)
+	}
+	for _, name := range chosen(only) {
+		if !slices.Contains(strings.Split(sectionNames(), ","), name) {
+			return fmt.Errorf("there is no section %q; sections are: %s", name, sectionNames())
 		}
 	}
+	return nil
+}
+
+func chosen(only string) []string {
+	return strings.FieldsFunc(strings.ToLower(only), func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// play runs the chosen sections; what went wrong in one does not keep the others from running.
+func (b *bench) play(only string) error {
+	if stale, err := lab.RemoveStale(); err != nil {
+		return err
+	} else if len(stale) > 0 {
+		b.say("removed what an earlier run left behind: %s", strings.Join(stale, " "))
+	}
+	var errs []error
+	for _, s := range sections {
+		if names := chosen(only); len(names) > 0 && !slices.Contains(names, s.name) {
+			continue
+		}
+		b.say("== %s: %s", s.name, s.about)
+		if err := s.run(b); err != nil {
+			b.say("%s: %v", s.name, err)
+			errs = append(errs, fmt.Errorf("%s: %w", s.name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// say prints a progress line.
+func (b *bench) say(format string, args ...any) {
+	fmt.Printf("%5.0f s  %s\n", time.Since(b.began).Seconds(), fmt.Sprintf(format, args...))
 }

@@ -123,6 +123,10 @@ func clientTCP(words []string) error {
 	}
 	dialer := net.Dialer{Control: cubic, Timeout: 5 * time.Second, LocalAddr: innerSource}
 	conn, err := dialer.Dial("tcp4", net.JoinHostPort(words[1], tcpPort))
+	for tries := 0; errors.Is(err, syscall.ECONNREFUSED) && tries < 50; tries++ {
+		time.Sleep(50 * time.Millisecond) // the server is just starting
+		conn, err = dialer.Dial("tcp4", net.JoinHostPort(words[1], tcpPort))
+	}
 	if err != nil {
 		return err
 	}

@@ -25,8 +25,8 @@ type tunnel struct {
 // startLimit is how long a tunnel may take to carry a packet.
 const startLimit = 10 * time.Second
 
-// startPortals starts our two portals.
-func (d *direct) startPortals(program string) (*tunnel, error) {
+// startPortals starts our two portals with the given cipher ("auto" takes what the processor is best at).
+func (d *direct) startPortals(program, cipher string) (*tunnel, error) {
 	key := func() (private, public string, err error) {
 		if private, err = command(program, "genkey"); err != nil {
 			return "", "", err
@@ -44,8 +44,8 @@ func (d *direct) startPortals(program string) (*tunnel, error) {
 	if err != nil {
 		return nil, err
 	}
-	router := fmt.Sprintf(routerConfig, d.path("router.sock"), d.path("router.secrets"), serverPublic, outerServer)
-	server := fmt.Sprintf(serverConfig, outerServer, innerServer, d.path("server.sock"), d.path("server.secrets"), d.path("peers.d"), routerPublic, innerRouter)
+	router := fmt.Sprintf(routerConfig, d.path("router.sock"), d.path("router.secrets"), cipher, serverPublic, outerServer)
+	server := fmt.Sprintf(serverConfig, outerServer, innerServer, d.path("server.sock"), d.path("server.secrets"), d.path("peers.d"), cipher, routerPublic, innerRouter)
 	for role, text := range map[string][2]string{"router": {router, routerKey}, "server": {server, serverKey}} {
 		if err := os.MkdirAll(d.path(role+".secrets"), 0o700); err != nil {
 			return nil, err
@@ -74,6 +74,7 @@ const routerConfig = `config portal 'main'
 	list lan 'lan0'
 	option control '%s'
 	option secrets_dir '%s'
+	option cipher '%s'
 
 config remote 'vps'
 	option public_key '%s'
@@ -94,6 +95,7 @@ const serverConfig = `config portal 'main'
 	option control '%s'
 	option secrets_dir '%s'
 	option peers_dir '%s'
+	option cipher '%s'
 
 config peer 'home'
 	option public_key '%s'
@@ -196,10 +198,10 @@ func reach(host string) int {
 
 // transfer is one direction's result.
 type transfer struct {
-	bits   float64 // per second
-	cpu    float64 // seconds per GB of both daemons
-	router float64 // of that, the router's
-	rss    [2]int  // KiB after it, router and server
+	bits   float64    // per second
+	cpu    float64    // seconds per GB of both daemons
+	router float64    // of that, the router's
+	rss    [2]float64 // MiB after it, router and server
 }
 
 // measure runs one TCP flow over whatever tunnel stands. direction is "send" (up) or "receive" (down).
@@ -230,7 +232,7 @@ func (d *direct) measure(t *tunnel, direction string, length time.Duration) (r t
 	r.bits = bytes * 8 / seconds
 	r.router = (cpuOf(t.router) - before[0]) / (bytes / 1e9)
 	r.cpu = r.router + (cpuOf(t.server)-before[1])/(bytes/1e9)
-	r.rss = [2]int{rssOf(t.router), rssOf(t.server)}
+	r.rss = [2]float64{resident(t.router.Process.Pid, "VmRSS:"), resident(t.server.Process.Pid, "VmRSS:")}
 	return r, nil
 }
 
@@ -245,19 +247,4 @@ func cpuOf(cmd *exec.Cmd) float64 {
 	user, _ := strconv.ParseFloat(fields[11], 64)
 	system, _ := strconv.ParseFloat(fields[12], 64)
 	return (user + system) / 100 // USER_HZ is 100 on every Linux
-}
-
-// rssOf is a daemon's resident memory in KiB.
-func rssOf(cmd *exec.Cmd) int {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			n, _ := strconv.Atoi(strings.Fields(rest)[0])
-			return n
-		}
-	}
-	return 0
 }

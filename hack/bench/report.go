@@ -1,0 +1,206 @@
+package main
+
+import (
+	"encoding/csv"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// row is one measured thing: a value for each run.
+type row struct {
+	section string
+	what    string
+	unit    string
+	values  []float64
+	control []float64 // of the same unit: what the machine can do without us, or another program; may be empty
+	bound   float64   // the target, if judged
+	judge   verdict
+	note    string
+}
+
+// verdict says how the median is held against the target.
+type verdict int
+
+const (
+	unjudged verdict = iota
+	atLeast          // the bound; where the control stays below it, the control counts instead
+	atMost
+)
+
+// enoughControl is the control ratio from which on the machine is not to blame.
+const enoughControl = 0.97
+
+// wanted is what the median is held against.
+func (r *row) wanted() float64 {
+	if c := median(r.control); r.judge == atLeast && len(r.control) > 0 && c < enoughControl {
+		return r.bound * c
+	}
+	return r.bound
+}
+
+func (r *row) ok() bool {
+	switch r.judge {
+	case atLeast:
+		return median(r.values) >= r.wanted()
+	case atMost:
+		return median(r.values) <= r.wanted()
+	}
+	return true
+}
+
+func (r *row) target() string {
+	switch r.judge {
+	case atLeast:
+		return ">= " + number(r.wanted())
+	case atMost:
+		return "<= " + number(r.wanted())
+	}
+	return ""
+}
+
+func (r *row) verdict() string {
+	switch {
+	case r.judge == unjudged:
+		return ""
+	case r.ok():
+		return "ok"
+	}
+	return "MISSED"
+}
+
+// cells are the row's columns as text.
+func (r *row) cells() []string {
+	spread := ""
+	if len(r.values) > 1 {
+		spread = number(slices.Min(r.values)) + " .. " + number(slices.Max(r.values))
+	}
+	control := ""
+	if len(r.control) > 0 {
+		control = number(median(r.control))
+	}
+	return []string{r.what, number(median(r.values)), r.unit, spread, control, r.target(), r.verdict(), r.note}
+}
+
+var columns = []string{"what", "median", "unit", "range", "control", "target", "verdict", "note"}
+
+func median(v []float64) float64 {
+	if len(v) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(v))
+	n := len(sorted)
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
+}
+
+// number writes three digits or more.
+func number(f float64) string {
+	switch a := max(f, -f); {
+	case a >= 100 || f == float64(int64(f)):
+		return strconv.FormatFloat(f, 'f', 0, 64)
+	case a >= 10:
+		return strconv.FormatFloat(f, 'f', 1, 64)
+	case a >= 1:
+		return strconv.FormatFloat(f, 'f', 2, 64)
+	}
+	return strconv.FormatFloat(f, 'f', 3, 64)
+}
+
+// report collects rows and prints what happens meanwhile.
+type report struct{ rows []*row }
+
+func (r *report) add(rows ...*row) {
+	r.rows = append(r.rows, rows...)
+}
+
+// missed counts the rows that missed their target.
+func (r *report) missed() (n int) {
+	for _, one := range r.rows {
+		if !one.ok() {
+			n++
+		}
+	}
+	return n
+}
+
+// print writes all tables for people.
+func (r *report) print(w io.Writer) {
+	section := ""
+	for _, one := range r.rows {
+		if one.section != section {
+			section = one.section
+			fmt.Fprintf(w, "\n%s\n", section)
+		}
+		c := one.cells()
+		fmt.Fprintf(w, "  %-46s %9s %-9s %-18s %9s %-10s %-7s %s\n", c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7])
+	}
+}
+
+// write leaves the tables as Markdown and CSV, and a plot of each section.
+func (r *report) write(dir, head string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	var md strings.Builder
+	fmt.Fprintf(&md, "# Measurements\n\n%s\n", head)
+	bySection := map[string][]*row{}
+	var order []string
+	for _, one := range r.rows {
+		if bySection[one.section] == nil {
+			order = append(order, one.section)
+		}
+		bySection[one.section] = append(bySection[one.section], one)
+	}
+	for _, section := range order {
+		plot := name(section) + ".svg"
+		fmt.Fprintf(&md, "\n## %s\n\n| %s |\n|%s\n", section, strings.Join(columns, " | "), strings.Repeat("---|", len(columns)))
+		for _, one := range bySection[section] {
+			fmt.Fprintf(&md, "| %s |\n", strings.Join(one.cells(), " | "))
+		}
+		fmt.Fprintf(&md, "\n![%s](%s)\n", section, plot)
+		if err := os.WriteFile(filepath.Join(dir, plot), []byte(bars(section, bySection[section])), 0o644); err != nil {
+			return err
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "bench.md"), []byte(md.String()), 0o644); err != nil {
+		return err
+	}
+	return r.writeCSV(filepath.Join(dir, "bench.csv"))
+}
+
+func (r *report) writeCSV(file string) error {
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	w := csv.NewWriter(f)
+	_ = w.Write([]string{"section", "what", "unit", "median", "control", "target", "verdict", "runs"}) // Flush reports it
+	for _, one := range r.rows {
+		var runs []string
+		for _, v := range one.values {
+			runs = append(runs, strconv.FormatFloat(v, 'g', 6, 64))
+		}
+		control := ""
+		if len(one.control) > 0 {
+			control = strconv.FormatFloat(median(one.control), 'g', 6, 64)
+		}
+		_ = w.Write([]string{one.section, one.what, one.unit, strconv.FormatFloat(median(one.values), 'g', 6, 64),
+			control, one.target(), one.verdict(), strings.Join(runs, " ")})
+	}
+	w.Flush()
+	if err := w.Error(); err != nil {
+		f.Close()
+		return err
+	}
+	return f.Close()
+}
+
+// name makes a file name of a section's heading: its first word.
+func name(section string) string {
+	word, _, _ := strings.Cut(strings.ToLower(section), " ")
+	return strings.Trim(word, ":")
+}
