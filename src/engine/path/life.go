@@ -81,7 +81,7 @@ func (p *Path) suspectAt(now, othersHeard mono.Time) mono.Time {
 	if packets < 2 {
 		return mono.Never
 	}
-	limit := p.silence() + p.Queue(now)
+	limit := p.silence() + min(p.Queue(now), suspectQueueMax)
 	if now.Sub(p.Rx.Heard()) < heardLately {
 		// The path brings packets: more likely what we sent, or its acknowledgement, stands in a queue.
 		limit += limit/2 + heardLately

@@ -7,6 +7,9 @@ const (
 	suspectMin = 30 * time.Millisecond
 	// heardLately is how long ago something must have come on a path for it to count as alive the other way.
 	heardLately = 25 * time.Millisecond
+	// suspectQueueMax bounds what the predicted queue adds to that: on a path that is seldom used the prediction grows
+	// with every packet that nobody acknowledges, and the path would never be suspect.
+	suspectQueueMax = 400 * time.Millisecond
 	// stallGrace is added when every path is silent: then this host may have been stalled, do not flood.
 	stallGrace = 100 * time.Millisecond
 	// downAfter is the longest a suspect path stays suspect.
