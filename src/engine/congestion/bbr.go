@@ -236,6 +236,8 @@ func (b *BBR) stepStartup(s Sample) {
 // a few milliseconds are waited for.
 func (b *BBR) steer() {
 	switch q := b.queue; {
+	case q > 8*b.target:
+		b.gain = 75
 	case q > 4*b.target:
 		b.gain = 90
 	case q > 2*b.target:
