@@ -13,15 +13,22 @@ import (
 	"time"
 )
 
-// Addresses of the unshaped lab: a cable between two namespaces, and the tunnel's two ends over it.
+// Addresses of the unshaped lab:
+//
+//	client ──veth── router ══veth══ server ──veth── target
+//	192.168.77.2    192.0.2.1       192.0.2.2       198.51.100.2
+//
+// The tunnel under test runs between router and server; client and target speak TCP through it.
 const (
-	outerRouter = "192.0.2.1"
-	outerServer = "192.0.2.2"
-	innerRouter = "10.99.0.2"
-	innerServer = "10.99.0.1"
+	clientAddress = "192.168.77.2"
+	outerRouter   = "192.0.2.1"
+	outerServer   = "192.0.2.2"
+	innerRouter   = "10.99.0.2"
+	innerServer   = "10.99.0.1"
+	targetAddress = "198.51.100.2"
 )
 
-// direct is two namespaces, router and server, with one unshaped cable (veth) between them.
+// direct is the unshaped lab.
 type direct struct {
 	dir     string
 	undo    []func() error
@@ -43,33 +50,46 @@ func (d *direct) build() error {
 		return fmt.Errorf("make directory: %w", err)
 	}
 	d.undo = append(d.undo, func() error { return os.RemoveAll(d.dir) })
-	for _, role := range []string{"router", "server"} {
+	ns := map[string]string{}
+	for _, role := range []string{"client", "router", "server", "target"} {
 		name := d.namespace(role)
+		ns[role] = name
 		if _, err := command("ip", "netns", "add", name); err != nil {
 			return err
 		}
 		d.undo = append(d.undo, func() error { _, err := command("ip", "netns", "del", name); return err })
 	}
-	r, s := d.namespace("router"), d.namespace("server")
-	for _, line := range []string{
-		"link add wan1 netns " + r + " type veth peer name eth0 netns " + s,
-		"-n " + r + " link add lan0 type veth peer name lan1",
-		"-n " + r + " address add 192.168.77.1/24 dev lan0",
-		"-n " + r + " address add " + outerRouter + "/24 dev wan1",
-		"-n " + s + " address add " + outerServer + "/24 dev eth0",
-		"-n " + r + " link set lo up", "-n " + r + " link set lan0 up", "-n " + r + " link set lan1 up", "-n " + r + " link set wan1 up",
-		"-n " + s + " link set lo up", "-n " + s + " link set eth0 up",
-		"-n " + r + " route add default via " + outerServer,
-		"-n " + s + " route add default via " + outerRouter,
+	for _, cable := range [][4]string{{"client", "eth0", "router", "lan0"}, {"router", "wan1", "server", "eth0"}, {"server", "eth1", "target", "eth0"}} {
+		if _, err := command("ip", "link", "add", cable[1], "netns", ns[cable[0]], "type", "veth", "peer", "name", cable[3], "netns", ns[cable[2]]); err != nil {
+			return err
+		}
+	}
+	for _, at := range [][3]string{
+		{"client", "eth0", clientAddress}, {"router", "lan0", "192.168.77.1"}, {"router", "wan1", outerRouter},
+		{"server", "eth0", outerServer}, {"server", "eth1", "198.51.100.1"}, {"target", "eth0", targetAddress},
 	} {
-		if _, err := command("ip", strings.Fields(line)...); err != nil {
+		if _, err := command("ip", "-n", ns[at[0]], "address", "add", at[2]+"/24", "dev", at[1]); err != nil {
+			return err
+		}
+		if _, err := command("ip", "-n", ns[at[0]], "link", "set", at[1], "up"); err != nil {
+			return err
+		}
+	}
+	// The router can reach the target through the tunnel only; the server knows nothing of the client's network.
+	for _, r := range [][]string{{"client", "default", "via", "192.168.77.1"}, {"target", innerRouter + "/32", "via", "198.51.100.1"}} {
+		if _, err := command("ip", append([]string{"-n", ns[r[0]], "route", "add"}, r[1:]...)...); err != nil {
+			return err
+		}
+	}
+	for _, role := range []string{"router", "server"} {
+		if _, err := command("ip", "netns", "exec", ns[role], "sysctl", "-qw", "net.ipv4.ip_forward=1"); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// namespace returns the full name of "router" or "server"; the prefix and the process id let a later run find what is stale.
+// namespace returns the full name of a role's namespace; the prefix and the process id let a later run find what is stale.
 func (d *direct) namespace(role string) string { return "mpp" + strconv.Itoa(os.Getpid()) + "-" + role }
 
 func (d *direct) close() error {

@@ -15,8 +15,9 @@ const (
 	idleMemory = 32 // MiB
 	loadMemory = 64 // MiB
 	settleTime = 3 * time.Second
-	// heavyLinks fill every buffer: fast, long, lossy, and far apart.
-	heavyLinks = "200M/150ms/0.5%,100M/40ms/0.5%"
+	// heavyLinks fill every buffer: fast, long, deep, and far apart.
+	heavyLinks = "300M/200ms/q1s,150M/60ms/q1s"
+	heavyFlows = 4
 	heavyTime  = 8 * time.Second
 )
 
@@ -47,7 +48,7 @@ func (b *bench) memory() error {
 			rows[role+"idle"].values = append(rows[role+"idle"].values, resident(d.Pid(), "VmRSS:"))
 		}
 		for _, way := range []lab.Direction{lab.Down, lab.Up} {
-			rate, err := transferOver(l, way, heavyTime, startUp)
+			rate, err := flows(l, way, heavyFlows, heavyTime, startUp)
 			if err != nil {
 				return err
 			}
@@ -74,4 +75,23 @@ func resident(pid int, field string) float64 {
 		}
 	}
 	return 0
+}
+
+// flows runs several TCP transfers at once and returns their rate together.
+func flows(l *lab.Lab, way lab.Direction, n int, length, skip time.Duration) (rate float64, err error) {
+	var all []*lab.Bulk
+	for range n {
+		f, err := l.StartBulk(way, length)
+		if err != nil {
+			return 0, err
+		}
+		all = append(all, f)
+	}
+	for _, f := range all {
+		if err := f.Wait(); err != nil {
+			return 0, err
+		}
+		rate += f.Rate(f.Started.Add(skip), f.Started.Add(length))
+	}
+	return rate, nil
 }

@@ -43,9 +43,6 @@ func runTCP() {
 	os.Exit(0)
 }
 
-// innerSource keeps traffic inside the tunnel: the server's namespace would answer for its inner address on the cable too.
-var innerSource = &net.TCPAddr{IP: net.ParseIP(innerRouter)}
-
 // cubic makes sure of the congestion control whatever the kernel's default.
 func cubic(_, _ string, c syscall.RawConn) error {
 	var err error
@@ -121,7 +118,7 @@ func clientTCP(words []string) error {
 	if err != nil {
 		return err
 	}
-	dialer := net.Dialer{Control: cubic, Timeout: 5 * time.Second, LocalAddr: innerSource}
+	dialer := net.Dialer{Control: cubic, Timeout: 5 * time.Second}
 	conn, err := dialer.Dial("tcp4", net.JoinHostPort(words[1], tcpPort))
 	for tries := 0; errors.Is(err, syscall.ECONNREFUSED) && tries < 50; tries++ {
 		time.Sleep(50 * time.Millisecond) // the server is just starting

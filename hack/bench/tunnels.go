@@ -141,8 +141,47 @@ func (d *direct) startWireGuard(program string) (*tunnel, error) {
 				return nil, err
 			}
 		}
+		if err := d.forward(end.role, end.device); err != nil {
+			return nil, err
+		}
 	}
 	return t, d.waitReady()
+}
+
+// forward gives a namespace what our portal sets up for itself: a route, translation, a stateful filter, the MSS clamp.
+func (d *direct) forward(role, device string) error {
+	ns := d.namespace(role)
+	if role == "router" {
+		if _, err := command("ip", "-n", ns, "route", "replace", "default", "dev", device, "table", "7000"); err != nil {
+			return err
+		}
+		if _, err := command("ip", "-n", ns, "rule", "add", "pref", "2510", "iif", "lan0", "lookup", "7000"); err != nil {
+			return err
+		}
+	}
+	out := map[string]string{"router": device, "server": "eth0"}[role]
+	rules := fmt.Sprintf(`table inet wg {
+		chain post { type nat hook postrouting priority 100; oifname "%[2]s" masquerade; }
+		chain forward { type filter hook forward priority 0;
+			oifname "%[1]s" tcp flags & (syn | rst) == syn tcp option maxseg size set 1380
+			iifname "%[1]s" tcp flags & (syn | rst) == syn tcp option maxseg size set 1380
+			ct state established,related accept
+			accept; }
+	}`, device, out)
+	cmd := d.inside(role, "nft", "-f", "-")
+	cmd.Stdin = strings.NewReader(rules)
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("set rules of %s: %w: %s", role, err, text)
+	}
+	return nil
+}
+
+// unforward takes it back.
+func (d *direct) unforward() {
+	for _, role := range []string{"router", "server"} {
+		_ = d.inside(role, "nft", "delete", "table", "inet", "wg").Run() // there is none behind a portal
+		_ = d.inside(role, "ip", "rule", "del", "pref", "2510", "iif", "lan0").Run()
+	}
 }
 
 // uapi sends settings to wireguard-go's socket, once it is there.
@@ -171,7 +210,7 @@ func uapi(socket, settings string) error {
 func (d *direct) waitReady() error {
 	deadline := time.Now().Add(startLimit)
 	for {
-		_, err := command("ip", "netns", "exec", d.namespace("router"), os.Args[0], "-reach", innerServer)
+		_, err := command("ip", "netns", "exec", d.namespace("client"), os.Args[0], "-reach", targetAddress)
 		if err == nil {
 			return nil
 		}
@@ -184,7 +223,7 @@ func (d *direct) waitReady() error {
 
 // reach reports whether a host answers: a refused TCP connection is an answer.
 func reach(host string) int {
-	dialer := net.Dialer{Timeout: 500 * time.Millisecond, LocalAddr: innerSource}
+	dialer := net.Dialer{Timeout: 500 * time.Millisecond}
 	conn, err := dialer.Dial("tcp4", net.JoinHostPort(host, "9"))
 	if err == nil {
 		conn.Close()
@@ -210,7 +249,7 @@ func (d *direct) measure(t *tunnel, direction string, length time.Duration) (r t
 	if err != nil {
 		return r, err
 	}
-	serve := d.inside("server", self)
+	serve := d.inside("target", self)
 	serve.Env = append(os.Environ(), tcpVariable+"=serve")
 	if err := serve.Start(); err != nil {
 		return r, err
@@ -218,8 +257,8 @@ func (d *direct) measure(t *tunnel, direction string, length time.Duration) (r t
 	defer func() { _ = serve.Process.Kill(); _ = serve.Wait() }()
 	time.Sleep(100 * time.Millisecond)
 	before := [2]float64{cpuOf(t.router), cpuOf(t.server)}
-	client := d.inside("router", self)
-	client.Env = append(os.Environ(), tcpVariable+"="+direction+" "+innerServer+" "+strconv.FormatFloat(length.Seconds(), 'f', 2, 64))
+	client := d.inside("client", self)
+	client.Env = append(os.Environ(), tcpVariable+"="+direction+" "+targetAddress+" "+strconv.FormatFloat(length.Seconds(), 'f', 2, 64))
 	client.Stderr = os.Stderr
 	out, err := client.Output()
 	if err != nil {

@@ -66,7 +66,9 @@ func (b *bench) contend(d *direct, c contender, run int, into map[string][]trans
 		b.say("run %d: %-22s %-8s %6.0f Mbit/s, %.2f CPU s/GB (router %.2f), resident %.1f + %.1f MiB", run+1, c.name, direction,
 			r.bits/1e6, r.cpu, r.router, r.rss[0], r.rss[1])
 	}
-	return d.stopAll()
+	err = d.stopAll()
+	d.unforward()
+	return err
 }
 
 // unshapedRows holds our figures against the other program's of the same round: ratios of neighbours, then their median.
