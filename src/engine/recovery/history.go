@@ -37,6 +37,7 @@ type Packet struct {
 	total       int64 // bytes sent on the path up to and with this one
 	delivered   uint64
 	deliveredAt uint32
+	based       bool
 	firstSent   mono.Time
 	state       fate
 	limited     bool
@@ -55,19 +56,22 @@ const (
 type Result struct {
 	// Acked and Lost are packets whose Payload now belongs to the caller.
 	Acked, Lost []Packet
-	// LateNumbers counts packets that had been declared lost and came after all.
+	// Late counts packets that had been declared lost and came after all; their Payload was handed back before.
 	Late int
 	// New reports whether the acknowledgement told anything new.
 	New bool
 	// Probe reports that a probe timeout passed: nothing was acknowledged for too long.
 	Probe bool
-	// Rate, SendRate, Limited, Round, RoundQueue: as congestion.Sample.
+	// Rate is the delivery rate by the receiver's clock and SendRate the rate of sending over the same packets, in bytes
+	// per second; 0 without a sample. Limited says that there was too little to send for Rate to show the capacity.
 	Rate, SendRate int64
-	Limited, Round bool
-	RoundQueue     time.Duration
-	AckedBytes     int64
-	LostBytes      int64
-	CE             uint64
+	Limited        bool
+	// Round reports that a round trip has passed, RoundQueue the smallest queue delay seen in it.
+	Round      bool
+	RoundQueue time.Duration
+	// AckedBytes and LostBytes are those of Acked and Lost on the link, CE is the receiver's counter.
+	AckedBytes, LostBytes int64
+	CE                    uint64
 }
 
 // History keeps the packets of one path; see New.
@@ -84,8 +88,11 @@ type History struct {
 	count    int // outstanding packets
 
 	total        int64
-	received     uint64
+	told         uint64 // bytes that the receiver had by its last word
+	toldTotal    int64  // total with the packet that brought it
+	received     uint64 // bytes that the receiver had, or has, at receivedAt: where samples begin
 	receivedAt   uint32
+	based        bool      // those two mean something
 	largestSent  mono.Time // of the packet sent last among the acknowledged
 	firstSent    mono.Time
 	lastSent     mono.Time
@@ -95,6 +102,7 @@ type History struct {
 
 	late      time.Duration // how much later than others packets still came
 	lossTimer mono.Time
+	probed    mono.Time // last probe timeout
 	backoff   int
 	lastAck   mono.Time
 	ageAt     mono.Time
@@ -158,25 +166,28 @@ func (h *History) Sent(now mono.Time, wireBytes int, eliciting bool, p Payload) 
 		return
 	}
 	if h.count == 0 {
-		h.restart(now)
+		h.restart(now, wireBytes)
 	}
 	if h.limited && h.anyAck && h.largest >= h.limitedUntil {
 		h.limited = false
 	}
 	*s = Packet{
 		Payload: p, Number: n, Sent: now, Wire: int32(wireBytes), total: h.total, state: outstanding,
-		delivered: h.received, deliveredAt: h.receivedAt, firstSent: h.firstSent, limited: h.limited || p.Buf == nil,
+		delivered: h.received, deliveredAt: h.receivedAt, based: h.based, firstSent: h.firstSent, limited: h.limited || p.Buf == nil,
 	}
 	h.inflight += int64(wireBytes)
 	h.count++
 	h.lastSent = now
 }
 
-// restart begins a new flight after nothing was on the way.
-func (h *History) restart(now mono.Time) {
+// restart begins a new flight with a packet of wireBytes after nothing was on the way. Its first samples count from the
+// arrival of that packet, as far as the floor of the delay foretells it, and from what was sent before it; they are too high
+// by at most that packet.
+func (h *History) restart(now mono.Time, wireBytes int) {
 	h.firstSent = now
-	if h.Delay.known {
+	if h.based = h.Delay.known; h.based {
 		h.receivedAt = h.Delay.offset.stamp(now, h.Delay.floor)
+		h.received = h.told + uint64(max(h.total-h.toldTotal-int64(wireBytes), 0))
 	}
 	h.base = max(h.base, h.next-1)
 	h.roundEnd = h.next - 1
@@ -261,7 +272,7 @@ func (h *History) take(now mono.Time, f *wire.AckFrame) (newest Packet, sample b
 					newest, sample = *p, true
 				}
 				h.acked(p, before)
-			} else if n-1 < h.base && h.base-n > 2*reorderSpan {
+			} else if n-1 < h.base && h.base-n > reorderSpan {
 				break
 			}
 		}
@@ -271,9 +282,6 @@ func (h *History) take(now mono.Time, f *wire.AckFrame) (newest Packet, sample b
 	}
 	return newest, sample
 }
-
-// reorderSpan is how far below the oldest outstanding packet late arrivals of packets declared lost are looked for.
-const reorderSpan = 128
 
 func (h *History) acked(p *Packet, before mono.Time) {
 	if p.Sent < before {
@@ -310,12 +318,13 @@ func (h *History) sampleRate(f *wire.AckFrame, newest Packet) {
 	bytes := int64(f.Received - newest.delivered)
 	arrive := time.Duration(int32(f.ReceivedAt-newest.deliveredAt)) * time.Microsecond
 	sent := newest.Sent.Sub(newest.firstSent)
-	if f.Received > h.received || !h.anyAck {
-		h.received, h.receivedAt = f.Received, f.ReceivedAt
+	if f.Received > h.told {
+		h.told, h.toldTotal = f.Received, newest.total
+		h.received, h.receivedAt, h.based = f.Received, f.ReceivedAt, true
 		h.firstSent = newest.Sent
 	}
 	span := max(arrive, sent)
-	if bytes <= 0 || span <= 0 || span < h.RTT.Min()*3/4 {
+	if !newest.based || bytes <= 0 || bytes > maxSampleBytes || span <= 0 || span < h.RTT.Min()*3/4 {
 		return
 	}
 	h.result.Rate = bytes * int64(time.Second) / int64(span)
@@ -332,7 +341,7 @@ func (h *History) endRound(now mono.Time, n uint64) {
 	h.result.Round = true
 	h.result.RoundQueue = h.Delay.endRound()
 	h.late -= h.late / reorderDecayRounds
-	if h.late < 100*time.Microsecond {
+	if h.late < reorderForgotten {
 		h.late = 0
 	}
 	if now > h.ageAt {
@@ -348,12 +357,14 @@ func (h *History) detect(now mono.Time) {
 		return
 	}
 	window := h.window()
+	// The latest sample too: a round trip that jumps up must not turn all that waits behind into losses.
+	wait := max(h.RTT.Smoothed(), h.RTT.Latest()) + window
 	for n := h.base; n < h.largest; n++ {
 		p := h.at(n)
 		if p.state != outstanding {
 			continue
 		}
-		due := p.Sent.Add(h.RTT.Smoothed() + window)
+		due := p.Sent.Add(wait)
 		switch {
 		case h.late == 0 && h.largest-n >= PacketThreshold, h.largestSent.Sub(p.Sent) > window, now >= due:
 			h.lose(p)
@@ -379,7 +390,7 @@ func (h *History) NextTimeout() mono.Time {
 	if h.lossTimer != mono.Never {
 		return h.lossTimer
 	}
-	return h.lastSent.Add(h.RTT.PTO() << h.backoff)
+	return mono.Max(h.lastSent, h.probed).Add(min(h.RTT.PTO()<<h.backoff, maxPTO))
 }
 
 // OnTimeout declares losses that time has decided, or reports a probe timeout.
@@ -391,14 +402,14 @@ func (h *History) OnTimeout(now mono.Time) *Result {
 		h.detect(now)
 		h.advance()
 	default:
-		h.result.Probe = true
+		h.result.Probe, h.probed = true, now
 		h.backoff = min(h.backoff+1, maxBackoff)
 	}
 	return &h.result
 }
 
 // Abandon hands all outstanding packets back as lost: the path is gone or not trusted any more. Acknowledgements
-// that still come for them count as late.
+// that still come for the last of them count as late.
 func (h *History) Abandon() *Result {
 	h.reset()
 	for n := h.base; n < h.next; n++ {

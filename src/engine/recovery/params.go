@@ -13,13 +13,21 @@ const (
 	initialRTT = 200 * time.Millisecond
 	// maxReorderWindow bounds what a reordering path can make us wait.
 	maxReorderWindow = 400 * time.Millisecond
-	// reorderDecayRounds is how many round trips the memory of reordering lasts (RFC 8985 section 6.2).
+	// reorderDecayRounds is the time constant, in round trips, with which the memory of reordering fades (16 as in
+	// RFC 8985 section 6.2, where it ends at once).
 	reorderDecayRounds = 16
+	// reorderForgotten is the lateness below which a path counts as one that keeps order.
+	reorderForgotten = 100 * time.Microsecond
+	// reorderSpan is how far below the oldest outstanding packet late arrivals of packets declared lost are looked for.
+	reorderSpan = 256
+	// maxSampleBytes is more than any path holds: a receiver that claims more is wrong.
+	maxSampleBytes = 1 << 33
 	// maxOutstanding bounds the history: 65536 packets are 500 ms at 1.5 Gbit/s.
 	maxOutstanding = 1 << 16
 	// floorBuckets of floorBucket each are the window of the delay floor.
 	floorBuckets = 10
 	floorBucket  = time.Second
-	// maxBackoff bounds the doubling of the probe timeout.
+	// maxBackoff bounds the doubling of the probe timeout, and maxPTO what comes of it (RFC 6298 section 2.5).
 	maxBackoff = 6
+	maxPTO     = time.Minute
 )

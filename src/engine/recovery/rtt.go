@@ -3,6 +3,9 @@ package recovery
 import "time"
 
 // RTT estimates the round trip of one path (RFC 9002 section 5). The zero value is ready.
+//
+// Unlike there, the reported delay of the acknowledgement is taken off in full, and from the minimum too: both ends measure
+// it, a path without traffic is acknowledged late on purpose, and the minimum is to be the path's own.
 type RTT struct {
 	latest, smoothed, variation time.Duration
 	min                         time.Duration
@@ -11,7 +14,8 @@ type RTT struct {
 	sampled                     bool
 }
 
-// Update takes a sample: send to acknowledgement, less the delay that the receiver reports.
+// Update takes a sample: send to acknowledgement, less the delay that the receiver reports. A report that leaves nothing of
+// the sample is wrong and not believed.
 func (r *RTT) Update(sample, ackDelay time.Duration) {
 	sample = max(sample, 10*time.Microsecond)
 	if s := sample - ackDelay; s >= 10*time.Microsecond {
@@ -57,7 +61,7 @@ func (r *RTT) Variation() time.Duration {
 	return r.variation
 }
 
-// Latest is the last sample.
+// Latest is the last sample, 0 before the first.
 func (r *RTT) Latest() time.Duration { return r.latest }
 
 // Min is the smallest sample of the last two windows.
