@@ -95,6 +95,7 @@ type carried struct {
 	data []byte
 	link int
 	to   netip.AddrPort
+	from netip.AddrPort // as the NAT translated it
 }
 
 // Side is one end: the tunnel, and what feeds it.
@@ -267,7 +268,7 @@ func (w *World) Run(d time.Duration) {
 func (w *World) arrivals() {
 	for i := range w.Links {
 		for c, ok := w.Links[i].Up.Receive(w.Now); ok; c, ok = w.Links[i].Up.Receive(w.Now) {
-			w.Server.Datagram(i, w.NAT(i), c.data)
+			w.Server.Datagram(i, c.from, c.data)
 			w.spare = append(w.spare, c)
 		}
 		for c, ok := w.Links[i].Down.Receive(w.Now); ok; c, ok = w.Links[i].Down.Receive(w.Now) {
@@ -427,6 +428,7 @@ func (w *World) onto(now mono.Time, up bool, link int, to netip.AddrPort, data [
 	c.data, c.link, c.to = append(c.data[:0], data...), link, to
 	wireTo := w.Links[link].Down
 	if up {
+		c.from = w.NAT(link)
 		wireTo = w.Links[link].Up
 	}
 	if !wireTo.Send(now, len(data)+28, c) {

@@ -11,8 +11,8 @@ import (
 //
 // The router's end knows its server and starts validated. At the server the address of the first packet, and
 // every later change, must answer a challenge: until then data stays where it was, and at most as many bytes go to
-// an unproven address as came from it. A challenge goes to the old address too; if that one answers, the
-// change was somebody copying packets.
+// an unproven address as came from it. A challenge goes to the old address too; if that one answers and
+// packets go on coming from there, the change was somebody copying packets.
 type Address struct {
 	// Remote is where data goes; Local the own address it must come from, if that matters, and Link the portal's number
 	// of the socket.
@@ -31,6 +31,7 @@ type Address struct {
 	nextLink     int
 	nextToken    uint64
 	nextAnswered mono.Time
+	oldAnswered  bool // since then
 	nextSince    mono.Time
 	nextBytes    int64
 }
@@ -49,6 +50,8 @@ const (
 	// challengePause is how long after the last try of a first address the next may begin.
 	challengePause = time.Second
 	changePatience = 3 * time.Second
+	// changeDoubt is how long nothing may come from an old address that answers before the new one is believed.
+	changeDoubt = time.Second
 )
 
 // Trust makes the address proven: the portal chose it itself.
@@ -91,7 +94,7 @@ func (a *Address) From(now mono.Time, remote netip.AddrPort, local netip.Addr, l
 		return false
 	}
 	a.next, a.nextLocal, a.nextLink, a.nextToken, a.nextBytes = remote, local, link, random(), int64(n)
-	a.nextAnswered, a.nextSince, a.sent, a.tries = 0, now, 0, 0
+	a.nextAnswered, a.nextSince, a.sent, a.tries, a.oldAnswered = 0, now, 0, 0, false
 	a.token = random()
 	return true
 }
@@ -145,14 +148,19 @@ func (a *Address) Response(now mono.Time, from netip.AddrPort, token uint64) {
 	case a.next.IsValid() && token == a.nextToken && from == a.next:
 		a.nextAnswered = now
 	case a.next.IsValid() && token == a.token && a.validated:
-		a.next = netip.AddrPort{} // the old address is alive
+		a.oldAnswered = true // whatever way the answer took: what is sent there gets to the router
 	case !a.validated && a.Remote.IsValid() && token == a.token && from == a.Remote:
 		a.validated = true
 	}
 }
 
-// settleAt is when the old address has had its time to answer: half as long again as the new one needed.
+// settleAt is when the old address has had its time to answer: half as long again as the new one needed. If it did
+// answer, somebody copies packets, or relays them; then it matters from where the router's packets go on coming: any
+// that comes from the old address ends the change.
 func (a *Address) settleAt() mono.Time {
+	if a.oldAnswered {
+		return mono.Max(a.nextAnswered, a.nextSince.Add(changeDoubt))
+	}
 	return a.nextAnswered.Add(max(challengeEvery, a.nextAnswered.Sub(a.nextSince)) / 2)
 }
 
