@@ -263,7 +263,7 @@ func TestAbsurdCounts(t *testing.T) {
 		received += 15000
 		step(received)
 	}
-	for _, absurd := range []uint64{1 << 62, 1<<64 - 1, 1<<63 + 5, 0} {
+	for _, absurd := range []uint64{1 << 34, 3 << 33, 1 << 62, 1<<64 - 1, 1<<63 + 5, 0} {
 		if r := step(absurd); r.Rate < 0 || r.Rate > 1<<40 {
 			t.Errorf("count %d gave %d bytes/s", absurd, r.Rate)
 		}
