@@ -38,6 +38,7 @@ type BBR struct {
 	full       int64 // bandwidth at the last growth
 	fullRounds int
 	longQueue  int // rounds with a queue in start-up
+	lossRounds int // rounds in start-up with more than a tenth lost: the queue is too short to show
 	saturated  int // rounds in which delivery lagged behind sending with a queue standing
 
 	nextProbe  mono.Time
@@ -222,8 +223,12 @@ func (b *BBR) stepStartup(s Sample) {
 			b.fullRounds++
 		}
 	}
-	lossy := b.roundLost*10 > (b.roundAcked+b.roundLost)*2 && b.fullRounds > 0
-	if b.fullRounds >= startupRounds || b.longQueue >= startupQueueRounds || lossy {
+	if b.roundLost*10 > b.roundAcked+b.roundLost {
+		b.lossRounds++
+	} else {
+		b.lossRounds = 0
+	}
+	if b.fullRounds >= startupRounds || b.longQueue >= startupQueueRounds || b.lossRounds >= startupQueueRounds {
 		if b.longQueue > 0 && b.roundRate > 0 {
 			b.bandwidth.set(b.roundRate)
 		}
