@@ -1,0 +1,3 @@
+package main
+
+func checkFeed(o options) error { return nil }
