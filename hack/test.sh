@@ -62,7 +62,7 @@ namespaces() {
 	return 1
 }
 
-stage 'tools' hack/need.sh go=golang git=git ip=iproute2 nft=nftables iptables=iptables shellcheck=shellcheck gcc=gcc unshare=util-linux
+stage 'tools' hack/need.sh go=golang git=git ip=iproute2 nft=nftables iptables=iptables ufw=ufw firewalld=firewalld dbus-daemon=dbus-daemon shellcheck=shellcheck gcc=gcc unshare=util-linux
 stage 'build' make --no-print-directory build/mpproxy
 go build -o build/tools/tally ./hack/tally || exit 1
 stage 'check' hack/check.sh

@@ -11,6 +11,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
 )
 
 // firewalldZone is the zone of firewalld that stops nothing: what a peer may do is decided by our own nft table.
@@ -27,7 +30,10 @@ func (o FirewalldZone) args(verb string) []string {
 }
 
 // FirewalldPort opens a port ("6779/udp") in the zone of a device, until firewalld ends.
-type FirewalldPort struct{ Device, Port string }
+type FirewalldPort struct {
+	Device, Port string
+	Beside       string // the device of a FirewalldZone: while that is in its zone, firewalld has forgotten nothing
+}
 
 // Command implements Object.
 func (o FirewalldPort) Command() string {
@@ -36,20 +42,37 @@ func (o FirewalldPort) Command() string {
 func (o FirewalldPort) key() string { return "firewalld port " + o.Port }
 
 // firewalldZone and firewalldPort make the objects by firewalld's own program.
-func (k *kernel) firewalldZone(o FirewalldZone) (func() error, bool, error) {
-	return k.firewalld(o.args)
+func (k *kernel) firewalldZone(o FirewalldZone, same bool) (func() error, bool, error) {
+	return k.firewalld(o.args, same && inFirewalld(o.Device))
 }
 
-func (k *kernel) firewalldPort(o FirewalldPort) (func() error, bool, error) {
+func (k *kernel) firewalldPort(o FirewalldPort, same bool) (func() error, bool, error) {
 	var zone []string
 	if name, err := firewallCmd("--get-zone-of-interface=" + o.Device); err == nil && name != "" && name != "no zone" {
 		zone = []string{"--zone=" + name}
 	}
-	return k.firewalld(func(verb string) []string { return append(slices.Clone(zone), "--"+verb+"-port="+o.Port) })
+	return k.firewalld(func(verb string) []string { return append(slices.Clone(zone), "--"+verb+"-port="+o.Port) }, same && inFirewalld(o.Beside))
 }
 
-// firewalld does something that has the verbs query, add and remove. What the administrator did already is left alone.
-func (k *kernel) firewalld(args func(verb string) []string) (undo func() error, made bool, err error) {
+// inFirewalld reports that firewalld has rules about a device. To ask its program takes a tenth of a second of work.
+func inFirewalld(device string) bool {
+	conn, err := nftables.New()
+	if err != nil {
+		return false
+	}
+	table := &nftables.Table{Name: "firewalld", Family: nftables.TableFamilyINet}
+	rules, err := conn.GetRules(table, &nftables.Chain{Name: "filter_FORWARD_ZONES", Table: table})
+	return err == nil && slices.ContainsFunc(rules, func(r *nftables.Rule) bool {
+		return slices.ContainsFunc(r.Exprs, func(e expr.Any) bool {
+			c, ok := e.(*expr.Cmp)
+			return ok && string(bytes.TrimRight(c.Data, "\x00")) == device
+		})
+	})
+}
+
+// firewalld does something that has the verbs query, add and remove, unless it is known to stand. What the administrator
+// did already is left alone.
+func (k *kernel) firewalld(args func(verb string) []string, stands bool) (undo func() error, made bool, err error) {
 	remove := args("remove")
 	undo = func() error {
 		_, err := firewallCmd(remove...)
@@ -57,6 +80,9 @@ func (k *kernel) firewalld(args func(verb string) []string) (undo func() error, 
 			err = nil
 		}
 		return errors.Join(err, k.forgetFirewalld(remove))
+	}
+	if stands {
+		return undo, false, nil
 	}
 	if answer, _ := firewallCmd(args("query")...); answer == "yes" {
 		noted, err := k.notedFirewalld()

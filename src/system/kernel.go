@@ -54,9 +54,9 @@ func (k *kernel) make(o Object, same bool) (undo func() error, made bool, err er
 	case XTChain:
 		return k.xtables(o, same)
 	case FirewalldZone:
-		return k.firewalldZone(o)
+		return k.firewalldZone(o, same)
 	case FirewalldPort:
-		return k.firewalldPort(o)
+		return k.firewalldPort(o, same)
 	}
 	return nil, false, fmt.Errorf("unknown kind of object %T", o)
 }

@@ -118,7 +118,7 @@ func (p Params) planFirewall(s Service, w wayIn) (list []Object) {
 		list = append(list, FirewalldZone{Zone: firewalldZone, Device: s.Device})
 		for _, port := range s.Listen {
 			for _, proto := range port.protocols() {
-				list = append(list, FirewalldPort{s.Uplink4, fmt.Sprintf("%s/%s", portsText([2]uint16{port.First, port.Last}, "-"), proto)})
+				list = append(list, FirewalldPort{s.Uplink4, fmt.Sprintf("%s/%s", portsText([2]uint16{port.First, port.Last}, "-"), proto), s.Device})
 			}
 		}
 	}
