@@ -16,9 +16,10 @@ func (p *Path) answer(now mono.Time) {
 	case Suspect:
 		p.enter(now, Up)
 	case Down:
-		if p.answers == 0 {
-			p.answered = now
+		if p.answers == 0 || now.Sub(p.latest) > p.silence() {
+			p.answers, p.answered = 0, now
 		}
+		p.latest = now
 		p.answers++
 		if p.answers >= answersToRise && now.Sub(p.answered) >= p.clean() {
 			bandwidth := p.CC.Bandwidth()
@@ -28,7 +29,7 @@ func (p *Path) answer(now mono.Time) {
 	}
 }
 
-// clean is how long a path must answer before it is trusted again.
+// clean is how long a path must answer, without a silence in between, before it is trusted again.
 func (p *Path) clean() time.Duration {
 	oldest := p.flips[p.flip%flipMax]
 	if p.flip >= flipMax && p.since.Sub(oldest) < flipWindow {
@@ -138,8 +139,11 @@ func (p *Path) Probe(now, lastData mono.Time) bool {
 func (p *Path) ProbeNow() { p.asked = true }
 
 // probeAt is when the next probe is due: often while the path's fate is open, seldom while all is quiet.
-// lastData is when the tunnel last carried inner packets.
+// lastData is when the tunnel last carried inner packets. Never, while no probe may go to the address.
 func (p *Path) probeAt(lastData mono.Time) mono.Time {
+	if !p.Peer.Remote.IsValid() || !p.Peer.Allows(probeAllowance) {
+		return mono.Never
+	}
 	switch p.state {
 	case Opening:
 		if p.probed.Sub(p.opened) > openPatience {

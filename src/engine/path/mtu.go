@@ -26,7 +26,7 @@ func (m *MTU) Next() int {
 	if m.refuted != 0 {
 		// Halve what is left, in steps that matter.
 		size = (m.now + m.refuted) / 2
-		if m.refuted-m.now < 24 {
+		if m.refuted-m.now < mtuStep {
 			return 0
 		}
 	}
@@ -36,12 +36,14 @@ func (m *MTU) Next() int {
 
 // Proved says that a datagram of this size was acknowledged.
 func (m *MTU) Proved(size int) {
-	if size >= m.now && size > MinMTU {
+	if size >= m.now-fullSlack && size > MinMTU {
 		m.losses = 0
 	}
 	if size > m.now {
 		m.now = size
-		m.refuted = 0
+		if m.refuted <= size {
+			m.refuted = 0
+		}
 	}
 	if size >= m.probe {
 		m.probe, m.tries = 0, 0
@@ -61,7 +63,7 @@ func (m *MTU) ProbeLost(size int) {
 
 // Lost says that a datagram of this size was lost; many full ones in a row mean that the path has shrunk.
 func (m *MTU) Lost(size int) (shrunk bool) {
-	if size <= MinMTU || size < m.now-64 {
+	if size <= MinMTU || size < m.now-fullSlack {
 		return false
 	}
 	if m.losses++; m.losses < blackHoleLosses {
@@ -74,7 +76,7 @@ func (m *MTU) Lost(size int) (shrunk bool) {
 // TooBig says that this host's own interface refuses datagrams of this size.
 func (m *MTU) TooBig(size int) {
 	if size <= m.now {
-		m.now = MinMTU
+		m.now = min(MinMTU, m.want)
 	}
 	m.refuted, m.probe, m.tries = size, 0, 0
 }

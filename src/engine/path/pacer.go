@@ -19,11 +19,7 @@ func (p *Pacer) Refill(now mono.Time, rate int64) {
 		p.last = now
 		return
 	}
-	elapsed := now.Sub(p.last)
-	if elapsed > time.Second {
-		p.credit, p.last = p.limit(rate), now
-		return
-	}
+	elapsed := min(now.Sub(p.last), maxPause)
 	bytes := rate * int64(elapsed) / int64(time.Second)
 	p.credit += bytes
 	p.last = p.last.Add(time.Duration(bytes * int64(time.Second) / rate))
@@ -53,7 +49,8 @@ func (p *Pacer) Wait(rate int64) time.Duration {
 	return time.Duration(-p.credit * int64(time.Second) / rate)
 }
 
-// Next is when it is worth asking again: not for every packet, but for a tick's worth of them.
+// Next is when it is worth asking again: not for every packet, but for a tick's worth of them. While Ready that is the
+// last call of Refill.
 func (p *Pacer) Next(rate int64) mono.Time {
 	if rate <= 0 {
 		return mono.Never

@@ -30,7 +30,7 @@ const (
 	downEvery     = 200 * time.Millisecond
 	downPatience  = 30 * time.Second
 	downEverySlow = time.Second
-	// ActiveProbe keeps delays fresh on a path without traffic while the session is active.
+	// activeProbe keeps delays fresh on a path without traffic while the session is active.
 	activeProbe = 500 * time.Millisecond
 	// backupProbe is the same for a path that is not wanted now.
 	backupProbe = 2 * time.Second
@@ -50,13 +50,22 @@ const (
 
 	// burst is the time at the path's rate that may be sent back to back after a late timer.
 	burst = 2 * time.Millisecond
+	// maxPause is the longest pause that is reckoned with: by then every debt is paid.
+	maxPause = 10 * time.Second
 	// tick is the time at the path's rate that is worth waking up for.
 	tick = 400 * time.Microsecond
+
+	// probeAllowance is what an unproven address must still be allowed for a probe to go there.
+	probeAllowance = 100
 
 	// MinMTU is the datagram size (UDP payload) that every path must carry: IPv6's minimum less outer headers.
 	MinMTU = 1232
 	// mtuTries is how often a size is probed before it is given up (RFC 8899 MAX_PROBES).
 	mtuTries = 3
+	// fullSlack is how much smaller than the largest a datagram may be to count as a full one: packets differ in their headers.
+	fullSlack = 64
+	// mtuStep is the least difference that is worth probing for.
+	mtuStep = 24
 	// blackHoleLosses full packets lost in a row with none acknowledged mean that the path's MTU has shrunk.
 	blackHoleLosses = 6
 )

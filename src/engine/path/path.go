@@ -70,7 +70,8 @@ type Path struct {
 	asked     bool      // a probe timeout wants a probe
 	tail      mono.Time // when the last data was sent, until something after it shows whether it arrived; 0: none
 	answers   int
-	answered  mono.Time // first answer since down
+	answered  mono.Time // first answer since down, or since a silence after that
+	latest    mono.Time // and the latest
 	flips     [flipMax]mono.Time
 	flip      int
 	lossShare int64 // lost of sent in 1/65536, smoothed
