@@ -32,22 +32,16 @@ func tooLong(n int) error {
 
 // extract finds the token in text and returns its bytes, whose second is their number.
 func extract(text string) ([]byte, error) {
-	at := strings.Index(strings.ToLower(text), "mpp")
-	for at >= 0 && !strings.HasPrefix(strings.ToLower(text[at:]), prefix) {
-		if rest := text[at+3:]; len(rest) > 1 && rest[0] >= '2' && rest[0] <= '9' && rest[1] == ':' {
+	for i := 0; i+len(prefix) <= len(text); i++ {
+		switch at := text[i : i+len(prefix)]; {
+		case !strings.EqualFold(at[:3], prefix[:3]) || at[4] != ':':
+		case at[3] == prefix[3]:
+			return measure(text[i+len(prefix):])
+		case '2' <= at[3] && at[3] <= '9':
 			return nil, errNewer
 		}
-		next := strings.Index(strings.ToLower(text[at+1:]), "mpp")
-		if next < 0 {
-			at = -1
-			break
-		}
-		at += 1 + next
 	}
-	if at < 0 {
-		return nil, errNone
-	}
-	return measure(text[at+len(prefix):])
+	return nil, errNone
 }
 
 // measure takes as many characters as the token says it has. Spaces, line ends and the marks of quoted mail between
