@@ -26,8 +26,10 @@ func (k *kernel) cleanup(p Params, log *slog.Logger) error {
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
 		errs = append(errs, k.cleanRules(family, log), k.cleanRoutes(family, log))
 	}
-	if err := k.removeTable(p.NFTable); err != nil {
-		errs = append(errs, fmt.Errorf("remove nft table %s: %w", p.NFTable, err))
+	for _, name := range p.tables() {
+		if err := k.removeTable(name); err != nil {
+			errs = append(errs, fmt.Errorf("remove nft table %s: %w", name, err))
+		}
 	}
 	if err := errors.Join(k.cleanXT(p), k.cleanFirewalld()); err != nil {
 		errs = append(errs, fmt.Errorf("remove rules from the host's firewall: %w", err))
@@ -36,6 +38,12 @@ func (k *kernel) cleanup(p Params, log *slog.Logger) error {
 		errs = append(errs, fmt.Errorf("restore kernel settings: %w", err))
 	}
 	return errors.Join(errs...)
+}
+
+// tables lists the nft tables that may be left behind; those with an owner only on kernels that know none. The guard is
+// meant to stay.
+func (p Params) tables() []string {
+	return []string{p.NFTable, p.NFTable + "_links", p.NFTable + "_dns", p.GuardTable + "_held"}
 }
 
 func (k *kernel) cleanRules(family int, log *slog.Logger) error {

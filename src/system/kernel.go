@@ -232,6 +232,12 @@ func steady(list func() error) (err error) {
 	return err
 }
 
+// hasIPv6 reports whether the system knows IPv6 at all.
+func (k *kernel) hasIPv6() bool {
+	_, err := k.sysctls.read([]string{"net", "ipv6", "conf", "all", "disable_ipv6"})
+	return err == nil
+}
+
 // noIPv6 reports errors of a system without IPv6.
 func noIPv6(err error) bool {
 	return errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP)

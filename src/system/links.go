@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -19,6 +20,8 @@ type LinkState struct {
 	IPv6     []netip.Addr // global ones only; those that are tentative or deprecated are left out
 	Gateway4 netip.Addr   // of the default route through this device, from any table; invalid: on the link itself, or none
 	Gateway6 netip.Addr
+	Filtered bool // IPv4 packets that come in by it are held against the reverse path
+	Tunnel   bool // it carries its packets inside others
 }
 
 // resolve reads the state of a device.
@@ -41,7 +44,14 @@ func (k *kernel) resolve(device string) (LinkState, error) {
 	if err != nil {
 		return LinkState{}, fmt.Errorf("read state of device %s: %w", device, err)
 	}
+	s.Filtered, s.Tunnel = k.filtered(device), slices.Contains(tunnelKinds(), link.Type())
 	return s, nil
+}
+
+// tunnelKinds are the kernel's names of devices that carry packets inside others.
+func tunnelKinds() []string {
+	return []string{"tun", "tuntap", "wireguard", "amneziawg", "ovpn", "gre", "ip6gre", "gretap", "ip6gretap", "ipip", "sit", "ip6tnl", "vti", "vti6",
+		"xfrm", "vxlan", "geneve", "fou", "l2tp"}
 }
 
 func (k *kernel) addresses(link netlink.Link, family int) (list []netip.Addr, err error) {

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -85,3 +86,16 @@ func runCommand(t testing.TB, name string, args ...string) string {
 	}
 	return string(out)
 }
+
+// runInput runs a command with text on its standard input; it must succeed.
+func runInput(t testing.TB, input, name string, args ...string) {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Stdin = strings.NewReader(input)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
+	}
+}
+
+// runQuiet runs a command that may fail.
+func runQuiet(name string, args ...string) error { return exec.Command(name, args...).Run() }

@@ -151,6 +151,7 @@ func (k *kernel) nftConn(name string) (*nftables.Conn, error) {
 // own makes an empty table that belongs to a socket of its own. Where the kernel knows no owners the connection is a
 // plain one and there is no table yet.
 func (k *kernel) own(name string) (*nftables.Conn, error) {
+	k.disown(name)
 	o := &nftOwner{}
 	var err error
 	o.conn, err = nftables.New(nftables.AsLasting(), nftables.WithSockOptions(func(c *nfnetlink.Conn) error {
@@ -206,4 +207,13 @@ func (k *kernel) disown(name string) {
 		o.conn.CloseLasting()
 		delete(k.owned, name)
 	}
+}
+
+// hasTable reports whether there is a table of this name.
+func (k *kernel) hasTable(name string) (bool, error) {
+	conn, err := k.nftConn(name)
+	if err != nil {
+		return false, err
+	}
+	return tableThere(conn, &nftables.Table{Name: name, Family: nftables.TableFamilyINet})
 }

@@ -20,15 +20,25 @@ func TestRulesAreWhatTheirTextSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer k.close()
-	for _, list := range [][]Object{p.planTunnel(tunnel), p.planService(service)} {
+	tunnel.LAN, tunnel.DNS = []string{"br-lan", "br-guest"}, &DNS{User: 453, Resolvers: addrs("10.99.0.1", "fd00:99::1")}
+	six := tunnel
+	six.Addresses = prefixes("10.99.0.2/32", "fd00:99::2/128")
+	links := map[int]LinkState{0: {Device: "eth1"}, 1: {Device: "eth2", Filtered: true, Tunnel: true}}
+	plain, held := p.planGuard(Guard{Device: "mpp0", LAN: tunnel.LAN, DNSUser: 453})
+	for _, list := range [][]Object{p.planTunnel(tunnel), p.planService(service), p.planMarks(links, tunnel.LAN, "mpp0", true),
+		p.planDNS(tunnel), p.planDNS(six), {plain, held}} {
 		for _, o := range list {
 			table, ok := o.(NFTable)
 			if !ok {
 				continue
 			}
+			table.Owned, table.Kept = false, false // nft would show who owns it
 			undo, _, err := k.nft(table, false)
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("%s: %v", table.Command(), err)
+			}
+			if _, made, err := k.nft(table, true); made || err != nil {
+				t.Errorf("%s does not look whole: %v", table.Name, err)
 			}
 			ours := runCommand(t, "nft", "list", "table", "inet", table.Name)
 			if err := undo(); err != nil {

@@ -31,6 +31,8 @@ const (
 	// settleTime is how long after the last change of addresses, routes or rules an event is given: a restart of the
 	// network flushes in bursts.
 	settleTime = 200 * time.Millisecond
+	// settleLimit is how long changes that never settle may put the event off.
+	settleLimit = 800 * time.Millisecond
 	// recheckTime is when a second event follows after rules of ours were deleted: repairs made in the burst may be lost again.
 	recheckTime = 2 * time.Second
 )
@@ -44,7 +46,10 @@ type Params struct {
 	LinkPriority int    // priority of the rule of link 0; link i has LinkPriority + i
 	LANPriority  int    // priority of "LAN looks in main, but not at its default route"
 	TunPriority  int    // priority of "LAN goes into the TUN"
-	NFTable      string // name of our nft table (family inet)
+	NFTable      string // name of our nft table (family inet); others begin with it
+	GuardTable   string // name of the kill switch's nft table, which outlives us
+	ForeignMark  uint32 // bits our sockets' marks have beside ours, so that another program leaves them alone
+	FixedOrder   bool   // the priorities are the user's: do not look what else runs
 	StateFile    string // where old values of sysctls are kept over a crash; must not survive a reboot
 }
 
@@ -59,6 +64,7 @@ func DefaultParams() Params {
 		LANPriority:  2500,
 		TunPriority:  2510,
 		NFTable:      "mpproxy",
+		GuardTable:   "mpproxy_guard",
 		StateFile:    "/run/mpproxy/sysctl.json",
 	}
 }
@@ -66,5 +72,5 @@ func DefaultParams() Params {
 // MaxLinks is how many links fit the marks and the priorities below LANPriority.
 const MaxLinks = 64
 
-// LinkMark returns the firewall mark that the sockets of link i carry.
+// LinkMark returns our part of the firewall mark that the sockets of link i carry.
 func (p Params) LinkMark(i int) uint32 { return p.MarkStep * uint32(i+1) }

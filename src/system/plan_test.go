@@ -53,16 +53,19 @@ func TestPlanLink(t *testing.T) {
 		ip -6 route replace default via fe80::1 onlink dev eth1 table 7001 proto 158
 		ip rule add pref 900 fwmark 0x1000000/0xff000000 lookup 7001 protocol 158
 		ip -6 rule add pref 900 fwmark 0x1000000/0xff000000 lookup 7001 protocol 158
-		sysctl -w net/ipv4/conf/eth1/rp_filter=2`)
+		sysctl -w net/ipv4/conf/eth1/rp_filter=2
+		sysctl -w net/ipv4/conf/eth1/src_valid_mark=1`)
 	checkCommands(t, "point to point", p.planLink(2, LinkState{Device: "wwan0", IPv4: v4}), `
 		ip route replace default dev wwan0 table 7003 proto 158
 		ip rule add pref 902 fwmark 0x3000000/0xff000000 lookup 7003 protocol 158
 		ip -6 rule add pref 902 fwmark 0x3000000/0xff000000 lookup 7003 protocol 158
-		sysctl -w net/ipv4/conf/wwan0/rp_filter=2`)
+		sysctl -w net/ipv4/conf/wwan0/rp_filter=2
+		sysctl -w net/ipv4/conf/wwan0/src_valid_mark=1`)
 	checkCommands(t, "no address yet", p.planLink(MaxLinks-1, LinkState{Device: "eth1.2"}), `
 		ip rule add pref 963 fwmark 0x40000000/0xff000000 lookup 7064 protocol 158
 		ip -6 rule add pref 963 fwmark 0x40000000/0xff000000 lookup 7064 protocol 158
-		sysctl -w net/ipv4/conf/eth1.2/rp_filter=2`)
+		sysctl -w net/ipv4/conf/eth1.2/rp_filter=2
+		sysctl -w net/ipv4/conf/eth1.2/src_valid_mark=1`)
 	if m := p.LinkMark(MaxLinks - 1); m&^p.MarkMask != 0 || p.LinkPriority+MaxLinks > p.LANPriority {
 		t.Errorf("MaxLinks links do not fit: mark %x", m)
 	}
@@ -74,8 +77,12 @@ func TestPlanTunnel(t *testing.T) {
 		ip link set dev mpp0 mtu 1400
 		ip addr add 10.99.0.2/32 dev mpp0
 		ip link set dev mpp0 up
+		sysctl -w net/ipv6/conf/mpp0/disable_ipv6=0
+		sysctl -w net/ipv4/conf/mpp0/rp_filter=2
+		sysctl -w net/ipv4/conf/mpp0/src_valid_mark=1
 		ip route replace default dev mpp0 table 7000 proto 158
-		nft 'table inet mpproxy { chain postrouting { type nat hook postrouting priority 100; policy accept; oifname "mpp0" masquerade comment "mpproxy" } chain clamp { type filter hook forward priority -150; policy accept; iifname "mpp0" meta nfproto ipv4 tcp flags & (syn | rst) == syn tcp option maxseg size set 1360 comment "mpproxy" iifname "mpp0" meta nfproto ipv6 tcp flags & (syn | rst) == syn tcp option maxseg size set 1340 comment "mpproxy" oifname "mpp0" meta nfproto ipv4 tcp flags & (syn | rst) == syn tcp option maxseg size set 1360 comment "mpproxy" oifname "mpp0" meta nfproto ipv6 tcp flags & (syn | rst) == syn tcp option maxseg size set 1340 comment "mpproxy" } }'
+		ip -6 route replace default dev mpp0 table 7000 proto 158
+		nft 'table inet mpproxy { chain postrouting { type nat hook postrouting priority 100; policy accept; oifname "mpp0" masquerade comment "mpproxy" } chain clamp { type filter hook forward priority -150; policy accept; iifname "mpp0" meta nfproto ipv4 tcp flags & (syn | rst) == syn tcp option maxseg size set 1360 comment "mpproxy" iifname "mpp0" meta nfproto ipv6 tcp flags & (syn | rst) == syn tcp option maxseg size set 1340 comment "mpproxy" oifname "mpp0" meta nfproto ipv4 tcp flags & (syn | rst) == syn tcp option maxseg size set 1360 comment "mpproxy" oifname "mpp0" meta nfproto ipv6 tcp flags & (syn | rst) == syn tcp option maxseg size set 1340 comment "mpproxy" } chain refuse { type filter hook forward priority -10; policy accept; oifname "mpp0" meta nfproto ipv6 reject with icmpx admin-prohibited comment "mpproxy" } }'
 		ip rule add pref 2500 iif br-lan lookup main suppress_prefixlength 0 protocol 158
 		ip rule add pref 2510 iif br-lan lookup 7000 protocol 158
 		ip -6 rule add pref 2500 iif br-lan lookup main suppress_prefixlength 0 protocol 158

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -24,6 +25,8 @@ const (
 	// Changed says that addresses, routes, rules or devices changed: resolve links again and repair. It comes when things
 	// have been quiet for a moment.
 	Changed
+	// TableGone says that an nft table of ours was taken away or thinned out. It comes at once, and a Changed follows.
+	TableGone
 )
 
 // String implements fmt.Stringer.
@@ -35,6 +38,8 @@ func (k EventKind) String() string {
 		return "carrier back"
 	case Changed:
 		return "changed"
+	case TableGone:
+		return "table gone"
 	}
 	return "unknown"
 }
@@ -48,6 +53,7 @@ type Event struct {
 // Watch follows the kernel's messages about links, addresses, routes and rules. It listens from OpenWatch on.
 type Watch struct {
 	file    *os.File
+	tables  *os.File // nil: the kernel has no nftables
 	out     chan Event
 	lost    atomic.Uint64
 	carrier map[int]linkSeen
@@ -81,6 +87,7 @@ func OpenWatch() (*Watch, error) {
 		w.file.Close()
 		return nil, fmt.Errorf("watch network: %w", err)
 	}
+	w.tables = openTableWatch()
 	return w, nil
 }
 
@@ -118,18 +125,30 @@ func (w *Watch) Run(ctx context.Context) error {
 	defer close(w.out)
 	notes := make(chan note)
 	failed := make(chan error, 1)
-	stop := context.AfterFunc(ctx, func() { w.file.Close() })
+	stop := context.AfterFunc(ctx, w.close)
 	defer stop()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() { failed <- w.receive(ctx, notes) }()
+	var rest sync.WaitGroup
+	defer rest.Wait()
+	if w.tables != nil {
+		rest.Go(func() { w.receiveTables(ctx, notes) })
+	}
 	w.deliver(ctx, notes, failed)
 	cancel()
-	w.file.Close()
+	w.close()
 	if err := <-failed; err != nil && !errors.Is(err, os.ErrClosed) && ctx.Err() == nil {
 		return fmt.Errorf("watch network: %w", err)
 	}
 	return nil
+}
+
+func (w *Watch) close() {
+	w.file.Close()
+	if w.tables != nil {
+		w.tables.Close()
+	}
 }
 
 // deliver hands events on; a slow reader never holds up the receiving half, what waits is bounded by one event per
@@ -137,6 +156,7 @@ func (w *Watch) Run(ctx context.Context) error {
 func (w *Watch) deliver(ctx context.Context, notes <-chan note, failed chan error) {
 	var queue []Event
 	quiet, again := stoppedTimer(), stoppedTimer()
+	var due time.Time // when what changed is told at the latest; zero: nothing is to be told
 	defer quiet.Stop()
 	defer again.Stop()
 	for {
@@ -156,12 +176,16 @@ func (w *Watch) deliver(ctx context.Context, notes <-chan note, failed chan erro
 				queue = enqueue(queue, e)
 			}
 			if n.changed {
-				quiet.Reset(w.settle)
+				if due.IsZero() {
+					due = time.Now().Add(settleLimit)
+				}
+				quiet.Reset(min(w.settle, time.Until(due)))
 			}
 			if n.ruleGone {
 				again.Reset(w.recheck)
 			}
 		case <-quiet.C:
+			due = time.Time{}
 			queue = enqueue(queue, Event{Kind: Changed})
 		case <-again.C:
 			queue = enqueue(queue, Event{Kind: Changed})
@@ -180,10 +204,12 @@ func stoppedTimer() *time.Timer {
 // enqueue adds an event; an earlier one that waits about the same is out of date.
 func enqueue(queue []Event, e Event) []Event {
 	queue = slices.DeleteFunc(queue, func(q Event) bool {
-		return q.Device == e.Device && (q.Kind == Changed) == (e.Kind == Changed)
+		return q.Device == e.Device && (q.Kind == e.Kind || aboutCarrier(q.Kind) && aboutCarrier(e.Kind))
 	})
 	return append(queue, e)
 }
+
+func aboutCarrier(k EventKind) bool { return k == CarrierLost || k == CarrierBack }
 
 // receive reads messages until the socket is closed.
 func (w *Watch) receive(ctx context.Context, notes chan<- note) error {
