@@ -67,6 +67,7 @@ const (
 	StatusRevoked  Status = 1
 	StatusMismatch Status = 2
 	StatusFull     Status = 3
+	StatusToken    Status = 4 // the pairing token is not good
 )
 
 // Refusal is the server's authentic decision against a session. errors.Is(err, ErrRefused) holds for it.

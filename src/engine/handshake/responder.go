@@ -34,6 +34,9 @@ type ResponderParams struct {
 	Suites []session.Suite
 	// Lookup finds a peer by its public key.
 	Lookup func(PublicKey) (Peer, bool)
+	// Stranger, if set, is asked for a key that Lookup does not find, with the token that the router sent for pairing
+	// (nil: none). If ok is false the router hears nothing.
+	Stranger func(key PublicKey, token []byte) (peer Peer, ok bool)
 	// Alive reports whether a session belongs to that peer and can get new keys. Nil: none can.
 	Alive func(session uint64, peer PublicKey) bool
 	// Load is how many initiations per second are worked for without cookies; 0 means DefaultLoad.
@@ -155,13 +158,16 @@ func (r *Responder) answer(now mono.Time, from netip.AddrPort, datagram, message
 		return nil, nil, ErrNotAuthentic
 	}
 	key := PublicKey(state.PeerStatic())
-	peer, ok := r.params.Lookup(key)
-	if !ok {
-		return nil, nil, ErrUnknownPeer
-	}
 	q, err := parseRequest(payload)
 	if err != nil {
 		return nil, nil, err
+	}
+	peer, ok := r.params.Lookup(key)
+	if !ok && r.params.Stranger != nil {
+		peer, ok = r.params.Stranger(key, q.token)
+	}
+	if !ok {
+		return nil, nil, ErrUnknownPeer
 	}
 	if last, ok := r.proven[key]; ok && last.instance == q.instance && q.attempt <= last.number {
 		return nil, nil, ErrReplayed

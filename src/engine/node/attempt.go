@@ -70,7 +70,7 @@ func (l *Local) askedForCookie(now mono.Time, link int) {
 
 // refused gives the attempt up for a while.
 func (l *Local) refused(now mono.Time, r handshake.Refusal) {
-	l.trouble = r.Error()
+	l.trouble, l.refusal = r.Error(), r
 	wasRekey := l.attempt.rekey
 	until := now.Add(refusedPause)
 	l.attempt = attempt{first: l.attempt.first, sendAt: until, refused: until}
@@ -86,7 +86,7 @@ func (l *Local) established(now mono.Time, r *handshake.Result) {
 	if err != nil || err2 != nil {
 		return
 	}
-	l.keysSince, l.rekeyAt, l.trouble = now, now.Add(handshake.RekeyInterval), ""
+	l.keysSince, l.rekeyAt, l.trouble, l.refusal = now, now.Add(handshake.RekeyInterval), "", handshake.Refusal{}
 	l.attempt = attempt{}
 	if r.Rekey {
 		l.receiving.AddPending(down)

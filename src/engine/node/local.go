@@ -61,6 +61,7 @@ type Local struct {
 
 	attempt attempt
 	trouble string // why there is no session, in words
+	refusal handshake.Refusal // of the last attempt
 	notice  notice
 }
 
@@ -213,6 +214,11 @@ func (l *Local) Trouble() string {
 		return textNoLink
 	}
 	return l.trouble
+}
+
+// Refusal is the server's last word if it was one against a session; ok is false if not.
+func (l *Local) Refusal() (r handshake.Refusal, ok bool) {
+	return l.refusal, l.refusal.Status != handshake.StatusOK
 }
 
 // Notices returns what the server had to say since the last call, each text once in a while.

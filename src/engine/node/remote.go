@@ -19,6 +19,12 @@ type RemoteParams struct {
 	Suites     []session.Suite
 	Tunnel     engine.Params
 	Random     io.Reader
+	// Stranger, if set, decides about a router that is none of the peers, by what it sent for pairing (nil: nothing):
+	// admit it as p, refuse it in words, or, if ok is false, say nothing.
+	Stranger func(now mono.Time, key handshake.PublicKey, token []byte) (p PeerParams, refuse handshake.Refusal, ok bool)
+	// Proven is told once that an admitted stranger has shown that the key is its own. Until Admit the router is not
+	// answered any further, so that what is promised to it can be written down first.
+	Proven func(now mono.Time, key handshake.PublicKey)
 	// MaxPeers bounds the routers; 0 means no bound.
 	MaxPeers int
 	// RotateAfter is after how many packets keys are renewed without a handshake; 0 means session.RotateAfter.
@@ -44,6 +50,8 @@ type Peer struct {
 	current  *remoteSession
 	conflict conflict
 	notice   notice
+	stranger bool // not admitted yet
+	proven   bool // a stranger that has used its keys
 }
 
 // Remote is the server's end of the protocol with all its routers. Make it with NewRemote.
@@ -55,11 +63,13 @@ type Remote struct {
 	responder *handshake.Responder
 	peers     []*Peer
 	byKey     map[handshake.PublicKey]*Peer
+	strangers map[handshake.PublicKey]*Peer
 	byAddr    map[netip.Addr]*Peer
 	sessions  map[uint64]*remoteSession
 	replies   []engine.Raw
 	drops     stats.Drops
 	handles   uint64
+	now       mono.Time // of the handshake datagram that is being answered
 	one       [1]*packet.Buf
 }
 
@@ -73,7 +83,7 @@ func NewRemote(p RemoteParams) *Remote {
 	}
 	r := &Remote{
 		params: p, byKey: make(map[handshake.PublicKey]*Peer), byAddr: make(map[netip.Addr]*Peer),
-		sessions: make(map[uint64]*remoteSession),
+		sessions: make(map[uint64]*remoteSession), strangers: make(map[handshake.PublicKey]*Peer),
 	}
 	r.responder = handshake.NewResponder(handshake.ResponderParams{
 		Key: p.Key, Protection: p.Protection, Suites: p.Suites, Random: p.Random,
@@ -84,6 +94,7 @@ func NewRemote(p RemoteParams) *Remote {
 			}
 			return handshake.Peer{PSK: peer.PSK, Handle: peer.handle}, true
 		},
+		Stranger: r.stranger,
 		Alive: func(id uint64, key handshake.PublicKey) bool {
 			peer, ok := r.byKey[key]
 			return ok && peer.current != nil && peer.current.id == id
@@ -97,20 +108,29 @@ func (r *Remote) AddPeer(now mono.Time, p PeerParams) (peer *Peer, ok bool) {
 	if _, known := r.byKey[p.Key]; known || r.params.MaxPeers > 0 && len(r.peers) >= r.params.MaxPeers {
 		return nil, false
 	}
+	peer = r.newPeer(now, p)
+	r.enter(peer)
+	return peer, true
+}
+
+func (r *Remote) newPeer(now mono.Time, p PeerParams) *Peer {
 	r.handles++
 	tunnel := r.params.Tunnel
 	tunnel.Initiator = false
-	peer = &Peer{Tunnel: engine.New(now, tunnel), PeerParams: p, handle: r.handles}
+	peer := &Peer{Tunnel: engine.New(now, tunnel), PeerParams: p, handle: r.handles}
 	peer.SetOwned(p.Owned)
 	peer.SetConfig(p.Config)
+	return peer
+}
+
+func (r *Remote) enter(peer *Peer) {
 	r.peers = append(r.peers, peer)
-	r.byKey[p.Key] = peer
-	for _, o := range p.Owned {
+	r.byKey[peer.Key] = peer
+	for _, o := range peer.Owned {
 		if o.IsSingleIP() {
 			r.byAddr[o.Addr()] = peer
 		}
 	}
-	return peer, true
 }
 
 // Peers returns all routers; the slice is the Remote's.
@@ -118,6 +138,7 @@ func (r *Remote) Peers() []*Peer { return r.peers }
 
 // Handshake takes a handshake datagram. link is the portal's number of the socket.
 func (r *Remote) Handshake(now mono.Time, link int, from netip.AddrPort, local netip.Addr, datagram []byte) {
+	r.now = now
 	reply, pending, err := r.responder.Process(now, from, datagram)
 	if err != nil {
 		r.drops.Add(reason(err), 1)
@@ -194,6 +215,7 @@ func (r *Remote) OnTimeout(now mono.Time) {
 	for _, id := range r.responder.OnTimeout(now) {
 		r.forget(id)
 	}
+	r.forgetStrangers()
 	for _, p := range r.peers {
 		p.OnTimeout(now)
 		s := p.current

@@ -37,6 +37,9 @@ func (r *Remote) pend(now mono.Time, p *handshake.Pending) {
 	up, err := p.Secrets.Keys(session.Up, p.Suite, p.Protection)
 	down, err2 := p.Secrets.Keys(session.Down, p.Suite, p.Protection)
 	peer := r.byKey[p.PeerKey]
+	if peer == nil {
+		peer = r.strangers[p.PeerKey]
+	}
 	if err != nil || err2 != nil || peer == nil {
 		return
 	}
@@ -100,6 +103,11 @@ func (r *Remote) Receive(now mono.Time, owner uint64, d *engine.Received) {
 		// Of a session that was replaced: what was in it is sent again in the new one.
 		r.drops.Add(stats.UnknownConnection, 1)
 		d.Buf.Release()
+		return
+	}
+	if s.peer.stranger {
+		d.Buf.Release()
+		r.prove(now, s.peer)
 		return
 	}
 	if s.peer.current != s {
