@@ -60,7 +60,7 @@ type Local struct {
 	rtt       time.Duration // of the handshake
 
 	attempt attempt
-	trouble string // why there is no session, in words
+	trouble string            // why there is no session, in words
 	refusal handshake.Refusal // of the last attempt
 	notice  notice
 }
