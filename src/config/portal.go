@@ -83,6 +83,8 @@ type RemotePortal struct {
 	PeersDir          string
 	MaxPeers          int
 	RateBitsPerSecond uint64 // of all peers together; 0: no limit
+	// Endpoints are where routers reach this server; they go into pairing tokens. None: found when one is made.
+	Endpoints []HostPort
 }
 
 // decodePortal reads the portal section. Which role it has decides what else is read.
@@ -153,6 +155,9 @@ func decodeRemotePortal(d *decoder) RemotePortal {
 		PeersDir:          value(d, "peers_dir", DefaultPeersDir, parsePath),
 		MaxPeers:          d.number("max_peers", 256, 1, maxPeersLimit, ""),
 		RateBitsPerSecond: d.mbits("rate"),
+		Endpoints: values(d, "endpoint", nil, func(text string) (HostPort, error) {
+			return parseHostPort(text, DefaultPort)
+		}),
 	}
 }
 
