@@ -3,7 +3,7 @@
 // Tasks, each one goroutine that owns its state; batches cross between them, not locks:
 //
 //	TUN reader  --tunBatch-->  loop  --engine.Batch-->  sender of each socket --> network
-//	TUN device  <----------    loop  <----rxBatch----   reader of each socket <-- network
+//	TUN writer  <--tunBatch--  loop  <----rxBatch----   reader of each socket <-- network
 //	                            ^ do(func)
 //	                            |-- system task (links, addresses, routes; watches the kernel)
 //	                            |-- control socket (status, pause)
@@ -21,6 +21,8 @@ const (
 	// rxBatches and tunBatches are how many batches may wait for the loop; behind them the kernel's own buffers fill.
 	rxBatches  = 16
 	tunBatches = 8
+	// tunWritePackets is from how many packets on no more batches are joined to one write.
+	tunWritePackets = 128
 	// sendQueue is how many batches may wait for a sender before its paths count as busy.
 	sendQueue = 8
 	// busyRetry and busyTries: what a socket does not take now is tried again so often.

@@ -50,6 +50,8 @@ type shared struct {
 	rx     chan *rxBatch
 	tun    chan *tunBatch
 	tunned sync.Pool
+	toTUN  chan *tunBatch
+	given  sync.Pool // of tunBatch, for toTUN
 	calls  chan func(now mono.Time)
 	nudge  chan struct{}
 	tooBig func(link, size int)
@@ -58,7 +60,7 @@ type shared struct {
 	device  *system.TUN
 }
 
-// tunBatch is what one read of the TUN device brought.
+// tunBatch is what one read of the TUN device brought, or what is to be written to it.
 type tunBatch struct{ bufs []*packet.Buf }
 
 func newShared(log *slog.Logger, bufs int) *shared {
@@ -67,7 +69,9 @@ func newShared(log *slog.Logger, bufs int) *shared {
 		tun: make(chan *tunBatch, tunBatches), calls: make(chan func(mono.Time), 16), nudge: make(chan struct{}, 1),
 	}
 	s.spent.New = func() any { return &rxBatch{} }
+	s.toTUN = make(chan *tunBatch, tunBatches)
 	s.tunned.New = func() any { return &tunBatch{} }
+	s.given.New = func() any { return &tunBatch{} }
 	return s
 }
 
@@ -122,17 +126,57 @@ func (s *shared) readTUN(ctx context.Context) error {
 	}
 }
 
+// writeTUN hands packets to the device until ctx ends. It runs beside the engine because the kernel does the packets' whole
+// way to their receiver within the write. What waits is written together, so that packets of one flow can be joined.
+func (s *shared) writeTUN(ctx context.Context) error {
+	var bufs []*packet.Buf
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case b := <-s.toTUN:
+			bufs = s.taken(b, bufs[:0])
+		}
+		for more := true; more && len(bufs) < tunWritePackets; {
+			select {
+			case b := <-s.toTUN:
+				bufs = s.taken(b, bufs)
+			default:
+				more = false
+			}
+		}
+		if err := s.device.Write(bufs); err != nil {
+			s.drops.Add(stats.TunWriteError, 1)
+		}
+		for i, b := range bufs {
+			b.Release()
+			bufs[i] = nil
+		}
+	}
+}
+
+// taken appends a batch's packets to bufs and gives the batch back.
+func (s *shared) taken(b *tunBatch, bufs []*packet.Buf) []*packet.Buf {
+	bufs = append(bufs, b.bufs...)
+	clear(b.bufs)
+	b.bufs = b.bufs[:0]
+	s.given.Put(b)
+	return bufs
+}
+
 // loop owns the engine.
 type loop struct {
 	*shared
 	role role
 	out  engine.Batch
+	done <-chan struct{}
 }
 
 func (l *loop) String() string { return "engine" }
 
 // Run turns until ctx ends.
 func (l *loop) Run(ctx context.Context) error {
+	l.done = ctx.Done()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
@@ -235,15 +279,18 @@ func (l *loop) socket(link int) *socket {
 	return l.sockets[link]
 }
 
-// write gives packets to the TUN device and releases them.
+// write passes packets on to the TUN device's writer, which releases them.
 func (l *loop) write(bufs []*packet.Buf) {
 	if len(bufs) == 0 {
 		return
 	}
-	if err := l.device.Write(bufs); err != nil {
-		l.drops.Add(stats.TunWriteError, 1)
-	}
-	for _, b := range bufs {
-		b.Release()
+	b := l.given.Get().(*tunBatch)
+	b.bufs = append(b.bufs[:0], bufs...)
+	select {
+	case l.toTUN <- b:
+	case <-l.done:
+		for _, p := range b.bufs {
+			p.Release()
+		}
 	}
 }

@@ -130,6 +130,7 @@ func (p *running) openDevice(mtu int) error {
 func (p *running) startLoop(r role) {
 	p.group.start(&loop{shared: p.shared, role: r})
 	p.group.start(funcTask{"tun reader", p.shared.readTUN})
+	p.group.start(funcTask{"tun writer", p.shared.writeTUN})
 }
 
 // addSocket starts a socket's reader and sender and puts it at its place; in the loop or before it runs.

@@ -252,10 +252,11 @@ func (s *sealing) write(ctx context.Context, d *engine.Datagram) {
 	for tries := 0; len(segs) > 0 && tries < busyTries; {
 		sent, err := s.udp.WriteBatch(d.To, d.Local, 0, segs)
 		segs = segs[sent:]
-		var big *transport.TooBigError
-		switch {
-		case err == nil:
+		if err == nil {
 			return
+		}
+		var big *transport.TooBigError // escapes: not on the usual way
+		switch {
 		case errors.As(err, &big):
 			s.tooBig(s.link, big.Size)
 			segs = segs[1:]
