@@ -23,6 +23,7 @@ type bench struct {
 	program   string
 	wireguard string
 	runs      int
+	ours      bool // no other program, one cipher: for comparing builds
 	began     time.Time
 }
 
@@ -48,6 +49,7 @@ func main() {
 	flag.StringVar(&b.program, "program", "build/mpproxy", "the program")
 	flag.StringVar(&b.wireguard, "wireguard", "build/wireguard-go", "wireguard-go, to compare with")
 	flag.IntVar(&b.runs, "runs", 3, "repetitions of every live measurement")
+	flag.BoolVar(&b.ours, "ours", false, "unshaped path: leave the other program and the other cipher out")
 	out := flag.String("out", "build/bench", "where the tables go")
 	only := flag.String("only", "", "sections to run, with commas between: "+sectionNames())
 	host := flag.String("reach", "", "only see whether a host answers through the tunnel (used by the program itself)")

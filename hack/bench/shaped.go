@@ -64,7 +64,8 @@ func (b *bench) joined(section string, scenarios []scenario) error {
 		}
 		for run := range b.runs {
 			err := b.withPortals(links, run, func(l *lab.Lab) error {
-				for way, r := range rows {
+				for _, way := range []lab.Direction{lab.Down, lab.Up} {
+					r := rows[way]
 					rate, err := transferOver(l, way, bulkLength, startUp)
 					if err != nil {
 						return err
@@ -101,7 +102,8 @@ func (b *bench) control(links []linksim.Params, rows map[lab.Direction]*row) err
 		return err
 	}
 	defer l.Close()
-	for way, r := range rows {
+	for _, way := range []lab.Direction{lab.Down, lab.Up} {
+		r := rows[way]
 		rate, err := transferOver(l, way, controlTime, controlAfter)
 		if err != nil {
 			return err

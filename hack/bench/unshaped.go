@@ -25,6 +25,9 @@ func (b *bench) unshaped() error {
 		{"wireguard-go", func(d *direct) (*tunnel, error) { return d.startWireGuard(b.wireguard) }},
 		{"mpproxy with ChaCha20", func(d *direct) (*tunnel, error) { return d.startPortals(b.program, "chacha") }},
 	}
+	if b.ours {
+		contenders = contenders[:1]
+	}
 	results := map[string]map[string][]transfer{}
 	for i := range b.runs {
 		for _, c := range contenders {
@@ -35,6 +38,9 @@ func (b *bench) unshaped() error {
 				return joinClose(err, d)
 			}
 		}
+	}
+	if b.ours {
+		return d.close()
 	}
 	for _, direction := range []string{"send", "receive"} {
 		theirs := results["wireguard-go"][direction]
