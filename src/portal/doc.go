@@ -15,12 +15,11 @@ package portal
 import "time"
 
 const (
-	// poolBufs bounds the packet buffers of a router (2 KiB each: 32 MiB), poolBufsServer those of a server.
-	poolBufs       = 16 << 10
-	poolBufsServer = 64 << 10
 	// rxBatches and tunBatches are how many batches may wait for the loop; behind them the kernel's own buffers fill.
 	rxBatches  = 16
 	tunBatches = 8
+	// trimEvery is how often buffers that nobody has needed are let go.
+	trimEvery = 10 * time.Second
 	// tunWritePackets is from how many packets on no more batches are joined to one write.
 	tunWritePackets = 128
 	// sendQueue is how many batches may wait for a sender before its paths count as busy.

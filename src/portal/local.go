@@ -43,7 +43,7 @@ func (p *running) startLocal() error {
 	if len(remotes) == 0 {
 		return fmt.Errorf("%s: no remote is enabled", p.ConfigFile)
 	}
-	p.shared = newShared(p.log, poolBufs)
+	p.shared = newShared(p.log, p.memory.bufs)
 	mtu := innerMTU(p.cfg)
 	r := &local{run: p, remote: remotes[0], links: p.cfg.EnabledLinks()}
 	r.paused, r.told = make([]bool, len(r.links)), make([]node.Link, len(r.links))

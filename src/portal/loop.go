@@ -170,6 +170,8 @@ type loop struct {
 	role role
 	out  engine.Batch
 	done <-chan struct{}
+
+	trimAt mono.Time
 }
 
 func (l *loop) String() string { return "engine" }
@@ -187,6 +189,10 @@ func (l *loop) Run(ctx context.Context) error {
 		l.send(now)
 		l.role.deliver(l.write)
 		l.role.after(now)
+		if now >= l.trimAt {
+			l.pool.Trim()
+			l.trimAt = now.Add(trimEvery)
+		}
 		wait := time.Duration(0)
 		if next := l.role.NextTimeout(); next == mono.Never {
 			wait = time.Hour

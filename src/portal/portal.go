@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -64,6 +65,8 @@ func Run(ctx context.Context, o Options) error {
 	g := newGroup(ctx)
 	defer g.cancel(nil)
 	p := &running{Options: o, cfg: cfg, log: log, started: time.Now(), group: g}
+	p.memory = divideMemory(cfg.Portal.MemoryLimitBytes, machineMemory())
+	debug.SetMemoryLimit(p.memory.goLimit)
 	if cfg.Portal.Role == config.RoleRemote {
 		err = p.startRemote()
 	} else {
@@ -85,6 +88,7 @@ type running struct {
 	cfg     *config.Config
 	log     *slog.Logger
 	started time.Time
+	memory  memory
 	group   *group
 	shared  *shared
 	undo    []func() error // what to do at the end, last first
@@ -147,6 +151,7 @@ func (p *running) addSocket(k *socket) {
 // tunnelParams are the engine's parameters by the configuration.
 func (p *running) tunnelParams(mtu int) engine.Params {
 	t := engine.Params{
+		QueueBytes: p.memory.store, RepairBytes: p.memory.store, LaneBytes: p.memory.store,
 		MTU: mtu, Pool: p.shared.pool, Seed: randomNumber(), Random: randomNumber,
 		Profile: map[config.Profile]flowq.Profile{
 			config.ProfileLatency: flowq.Latency, config.ProfileThroughput: flowq.Throughput,

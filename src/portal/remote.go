@@ -30,7 +30,7 @@ type remote struct {
 
 // startRemote builds the server's tasks.
 func (p *running) startRemote() error {
-	p.shared = newShared(p.log, poolBufsServer)
+	p.shared = newShared(p.log, p.memory.bufs)
 	mtu := innerMTU(p.cfg)
 	r := &remote{run: p, rates: make(map[*node.Peer]*rates), conflicts: make(map[*node.Peer]bool)}
 	r.Remote = node.NewRemote(node.RemoteParams{

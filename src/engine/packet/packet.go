@@ -111,6 +111,7 @@ type Pool struct {
 	made  int
 	lent  int
 	limit int
+	spare int // the least that were free at a time since the last Trim
 }
 
 // NewPool returns a pool that lends at most limit Bufs (each about 2 KiB) at a time.
@@ -131,6 +132,7 @@ func (p *Pool) Get() *Buf {
 		return nil
 	}
 	p.lent++
+	p.spare = min(p.spare, p.made-p.lent)
 	p.mu.Unlock()
 	b.Next, b.Enqueued, b.Flow, b.Laned, b.Class = nil, 0, 0, false, 0
 	b.start, b.end = HeadroomBytes, HeadroomBytes
@@ -143,6 +145,18 @@ func (p *Pool) Lent() (lent, limit int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.lent, p.limit
+}
+
+// Trim lets go of half of the Bufs that nobody has needed since the last Trim. Called now and then it makes the pool follow
+// the load down, without making anew what a steady load uses.
+func (p *Pool) Trim() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for range p.spare / 2 {
+		p.free = p.free.Next
+		p.made--
+	}
+	p.spare = p.made - p.lent
 }
 
 func (p *Pool) put(b *Buf) {
