@@ -30,7 +30,7 @@ var rooms = []room{
 	{path: "engine", layer: 6, pure: true},
 	{path: "mpp", layer: 6, pure: true},
 	{path: "engine/enginetest", layer: 7, pure: true, users: []string{"nobody: it serves tests"}},
-	{path: "config", layer: 6, users: []string{"portal", "cmd"}, alone: []string{"github.com/digineo/go-uci/v2"}},
+	{path: "config", layer: 6, users: []string{"portal", "cmd", "enrol"}, alone: []string{"github.com/digineo/go-uci/v2"}},
 	{path: "socks", layer: 7},
 	{path: "transport", layer: 7},
 	{path: "system", layer: 7, alone: []string{
@@ -38,6 +38,7 @@ var rooms = []room{
 		"github.com/coreos/go-iptables", "github.com/mdlayher/netlink",
 	}},
 	{path: "control", layer: 7},
+	{path: "enrol", layer: 7},
 	{path: "portal", layer: 8},
 	{path: "cmd", layer: 9},
 }
