@@ -37,24 +37,22 @@ func (k *kernel) nft(o NFTable, same bool) (func() error, bool, error) {
 			if err := k.removeTable(o.Name); err != nil {
 				return nil, false, err
 			}
-			there = false
 		}
 		if conn, err = k.own(o.Name); err != nil {
 			return nil, false, err
 		}
 	}
-	if there {
+	if k.owned[o.Name] == nil {
+		conn.AddTable(table) // there or not, it can be deleted now: others may be at it too
 		conn.DelTable(table)
+		conn.AddTable(table)
 	}
-	o.add(conn, table, k.owned[o.Name] == nil)
+	o.fill(conn, table)
 	return undo, true, conn.Flush()
 }
 
-// add queues the table and all that is in it.
-func (t NFTable) add(conn *nftables.Conn, table *nftables.Table, create bool) {
-	if create {
-		conn.AddTable(table)
-	}
+// fill queues all that is in the table.
+func (t NFTable) fill(conn *nftables.Conn, table *nftables.Table) {
 	for _, c := range t.Chains {
 		chain := conn.AddChain(c.netlink(table))
 		for _, r := range c.Rules {
@@ -127,7 +125,10 @@ func (k *kernel) removeTable(name string) error {
 		return err
 	}
 	conn.DelTable(table)
-	return conn.Flush()
+	if err := conn.Flush(); !errors.Is(err, unix.ENOENT) {
+		return err
+	}
+	return nil
 }
 
 // nftOwner is the socket that owns a table.

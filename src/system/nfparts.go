@@ -100,7 +100,7 @@ func redirect(to netip.Addr) nfPart {
 	}
 	return nfPart{fmt.Sprintf("meta nfproto %s dnat %s to %v", map[bool]string{false: "ipv4", true: "ipv6"}[to.Is6()], text, to), append(check.exprs,
 		&expr.Immediate{Register: 1, Data: to.AsSlice()},
-		&expr.NAT{Type: expr.NATTypeDestNAT, Family: family, RegAddrMin: 1, RegAddrMax: 1, Specified: true})}
+		&expr.NAT{Type: expr.NATTypeDestNAT, Family: family, RegAddrMin: 1, RegAddrMax: 1})}
 }
 
 // prohibit refuses a packet and tells its sender at once.

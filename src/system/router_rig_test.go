@@ -1,12 +1,15 @@
 package system
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -129,64 +132,61 @@ func exchange(conn net.Conn) string {
 	return ""
 }
 
-// sniffer keeps what leaves by a device.
+// sniffer tells what leaves by a device.
 type sniffer struct {
-	file *os.File
-	mu   sync.Mutex
+	fd   int
 	seen [][]byte // IP packets
 }
 
 // sniff listens on a device of this namespace.
 func sniff(t *testing.T, device string) *sniffer {
 	t.Helper()
-	index, err := net.InterfaceByName(device)
+	link, err := net.InterfaceByName(device)
 	if err != nil {
 		t.Fatal(err)
 	}
-	proto := binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, unix.ETH_P_ALL)) // in the network's order
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: proto, Ifindex: index.Index}); err != nil {
+	t.Cleanup(func() { unix.Close(fd) })
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 16<<20)
+	proto := binary.BigEndian.Uint16(binary.NativeEndian.AppendUint16(nil, unix.ETH_P_ALL)) // in the network's order
+	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: proto, Ifindex: link.Index}); err != nil {
 		t.Fatal(err)
 	}
-	s := &sniffer{file: os.NewFile(uintptr(fd), "sniffer")}
-	t.Cleanup(func() { s.file.Close() })
-	raw, err := s.file.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	go s.read(raw)
-	return s
+	return &sniffer{fd: fd}
 }
 
-func (s *sniffer) read(raw syscall.RawConn) {
+// forget drops what was seen.
+func (s *sniffer) forget() {
+	s.read()
+	s.seen = nil
+}
+
+// read takes what has come.
+func (s *sniffer) read() {
 	buf := make([]byte, 70000)
 	for {
-		var n int
-		var from unix.Sockaddr
-		var got error
-		if err := raw.Read(func(fd uintptr) bool {
-			n, from, got = unix.Recvfrom(int(fd), buf, 0)
-			return got != unix.EAGAIN
-		}); err != nil || got != nil {
+		n, from, err := unix.Recvfrom(s.fd, buf, 0)
+		if errors.Is(err, unix.ENETDOWN) { // told once when the device goes down
+			continue
+		}
+		if err != nil {
 			return
 		}
 		if ll, ok := from.(*unix.SockaddrLinklayer); ok && ll.Pkttype == unix.PACKET_OUTGOING && n > 20 && (buf[0]>>4 == 4 || buf[0]>>4 == 6) {
-			s.mu.Lock()
-			s.seen = append(s.seen, append([]byte(nil), buf[:n]...))
-			s.mu.Unlock()
+			s.seen = append(s.seen, bytes.Clone(buf[:n]))
 		}
 	}
 }
 
-// about returns what left towards an address.
-func (s *sniffer) about(to netip.Addr) (list [][]byte) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// about returns what left towards addresses.
+func (s *sniffer) about(to ...netip.Addr) (list [][]byte) {
+	<-time.After(20 * time.Millisecond) // what is on its way through the router
+	s.read()
 	for _, p := range s.seen {
-		if destinationOf(p) == to {
+		if slices.Contains(to, destinationOf(p)) {
 			list = append(list, p)
 		}
 	}
