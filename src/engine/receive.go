@@ -128,6 +128,11 @@ func (t *Tunnel) data(now mono.Time, p *path.Path, d *wire.DataFrame, b *packet.
 			return
 		}
 	}
+	if d.Repair && !d.Laned && t.cameBefore(d.FromPath, d.FromNumber) {
+		t.drops.Add(stats.LaneDuplicate, 1)
+		b.Release()
+		return
+	}
 	if !t.admit(b) {
 		b.Release()
 		return
@@ -146,6 +151,38 @@ func (t *Tunnel) data(now mono.Time, p *path.Path, d *wire.DataFrame, b *packet.
 		return
 	}
 	t.delivered = t.in.Push(now, d.Lane, d.Seq, p.ID, d.Repair, b, t.delivered)
+}
+
+// came remembers what came on the paths closed last, because repairs of what was on the way there still come.
+type came struct {
+	ids    [4]uint32
+	replay [4]*session.Replay
+	next   int
+}
+
+func (c *came) keep(id uint32, r *session.Replay) {
+	c.ids[c.next%len(c.ids)], c.replay[c.next%len(c.ids)] = id, r
+	c.next++
+}
+
+// cameBefore reports that the datagram which first carried a packet, or a repair of it, came before, and notes that
+// now it has. low is the low half of its number.
+func (t *Tunnel) cameBefore(id, low uint32) bool {
+	r := t.replay[id]
+	for i, closed := range t.came.ids {
+		if r == nil && closed == id {
+			r = t.came.replay[i]
+		}
+	}
+	if id == 0 || r == nil {
+		return false
+	}
+	number := uint64(low)
+	if r.Judge(number) == session.Duplicate {
+		return true
+	}
+	r.Accept(number)
+	return false
 }
 
 // admit checks that the peer may send this packet to us.

@@ -171,5 +171,7 @@ func (t *Tunnel) repairPath(now mono.Time, r *repair) *path.Path {
 
 // dataFrame is the frame that carries a payload.
 func dataFrame(load *recovery.Payload, again bool) wire.DataFrame {
-	return wire.DataFrame{Laned: load.Laned, Lane: load.Lane, Seq: load.Seq, Repair: again}
+	return wire.DataFrame{
+		Laned: load.Laned, Lane: load.Lane, Seq: load.Seq, Repair: again, FromPath: load.FromPath, FromNumber: load.FromNumber,
+	}
 }

@@ -143,6 +143,9 @@ func (t *Tunnel) sendData(now mono.Time, p *path.Path, load recovery.Payload, ag
 	out.arena = wire.AppendDataHeader(out.arena, frame)
 	d.to = len(out.arena)
 	d.buf, d.bufFrom, d.bufTo = load.Buf.Retain(), 0, n
+	if !again {
+		load.FromPath, load.FromNumber = p.ID, uint32(p.Sent.Next())
+	}
 	t.sent(now, p, d, out, true, t.keep(load))
 }
 

@@ -27,6 +27,7 @@ type Tunnel struct {
 	sched   *sched.Scheduler
 	paths   []*path.Path
 	replay  map[uint32]*session.Replay
+	came    came
 	offset  *recovery.Offset
 	repairs repairs
 	lanes   laneSender
@@ -128,6 +129,7 @@ func (t *Tunnel) Start(now mono.Time, sending *session.Sending, ids session.Conn
 	t.sending, t.ids = sending, ids
 	t.offset = &recovery.Offset{}
 	t.replay = make(map[uint32]*session.Replay)
+	t.came = came{}
 	t.delivered = t.in.Flush(t.delivered)
 	t.in = lane.NewReceiver(lane.Params{LimitBytes: t.params.LaneBytes})
 	t.repairs.unlane()
@@ -191,6 +193,7 @@ func (t *Tunnel) ClosePath(now mono.Time, id uint32) {
 		}
 		t.paths = append(t.paths[:i:i], t.paths[i+1:]...)
 		t.salvage(now, p, p.Sent.Abandon())
+		t.came.keep(id, t.replay[id])
 		delete(t.replay, id)
 		t.sched.Forget(id)
 		t.in.SetPath(id, lane.PathInfo{})

@@ -39,6 +39,7 @@ type BBR struct {
 	fullRounds int
 	longQueue  int // rounds with a queue in start-up
 	lossRounds int // rounds in start-up with more than a tenth lost: the queue is too short to show
+	empty      int // rounds of cruising at full rate without a queue
 	saturated  int // rounds in which delivery lagged behind sending with a queue standing
 
 	nextProbe  mono.Time
@@ -139,11 +140,14 @@ func (b *BBR) OnSilence(now mono.Time) {
 
 // OnAck moves the model.
 func (b *BBR) OnAck(s Sample) {
-	b.rtt, b.minRTT, b.queue = s.RTT, s.MinRTT, s.Queue
+	b.rtt, b.queue = s.RTT, s.Queue
+	// A path that jitters needs the round trip that it really shows on the way, not the least ever seen.
+	b.minRTT = max(s.MinRTT, s.Flight-s.Queue-ackLag(s.RTT))
 	b.handshake = s.RTT
 	b.target = min(max(s.MinRTT/16, queueTargetMin, b.packetTimes(2)), max(queueTargetMax, b.packetTimes(2)))
+	b.target = max(b.target, min(s.Deviation/2, queueTargetNoisy))
 	b.roundAcked += s.Acked
-	b.roundLost += s.Lost
+	b.roundLost = max(b.roundLost+s.Lost-s.Spurious, 0)
 	if s.Rate > 0 && (!s.AppLimited || s.Rate > b.bandwidth.get()) {
 		b.known = b.known || !s.AppLimited
 		b.bandwidth.update(s.Rate)
@@ -165,7 +169,7 @@ func (b *BBR) OnAck(s Sample) {
 func (b *BBR) endRound(s Sample) {
 	b.rounds++
 	b.idleGain = false
-	lagging := s.Rate > 0 && s.Rate*100 < s.SendRate*98
+	lagging := s.Rate > 0 && s.Rate*100 < s.SendRate*95
 	if lagging && s.RoundQueue > 2*b.target && b.state != startup && b.state != floor {
 		b.saturated++
 	} else {
@@ -211,10 +215,16 @@ func (b *BBR) stepStartup(s Sample) {
 	if !s.Round {
 		return
 	}
-	if s.RoundQueue > max(8*time.Millisecond, s.MinRTT/4) {
-		b.longQueue++
-	} else {
+	// A round of a few packets shows jitter, not a queue.
+	telling := b.roundAcked+b.roundLost >= startupTelling
+	switch {
+	case !telling:
+	case s.RoundQueue <= max(8*time.Millisecond, s.MinRTT/4, 5*s.Deviation):
 		b.longQueue = 0
+	case s.Rate*10 < s.SendRate*9:
+		b.longQueue += startupQueueWeight
+	default:
+		b.longQueue++
 	}
 	if s.Rate > 0 && !s.AppLimited {
 		if bw := b.bandwidth.get(); bw*100 >= b.full*startupGrowth {
@@ -223,12 +233,12 @@ func (b *BBR) stepStartup(s Sample) {
 			b.fullRounds++
 		}
 	}
-	if b.roundLost*10 > b.roundAcked+b.roundLost {
+	if telling && b.roundLost*10 > b.roundAcked+b.roundLost {
 		b.lossRounds++
 	} else {
 		b.lossRounds = 0
 	}
-	if b.fullRounds >= startupRounds || b.longQueue >= startupQueueRounds || b.lossRounds >= startupQueueRounds {
+	if b.fullRounds >= startupRounds || b.longQueue >= startupQueueRounds*startupQueueWeight || b.lossRounds >= startupQueueRounds {
 		if b.longQueue > 0 && b.roundRate > 0 {
 			b.bandwidth.set(b.roundRate)
 		}
@@ -262,7 +272,15 @@ func (b *BBR) maybeProbe(s Sample) {
 		b.gain = 100
 		return
 	}
-	if !s.Round || s.Rate == 0 || s.Now < b.nextProbe || s.AppLimited || b.queue > 2*b.target {
+	if !s.Round || s.Rate == 0 || s.AppLimited || s.RoundQueue > 2*b.target {
+		b.empty = 0
+		return
+	}
+	// Rounds of sending all that is allowed without any queue: there is more, do not wait for the next probe's time.
+	if b.empty++; s.RoundQueue > max(b.target/2, s.Deviation/2) {
+		b.empty = 0
+	}
+	if s.Now < b.nextProbe && b.empty < emptyRounds {
 		return
 	}
 	b.bandwidth.advance()
@@ -280,8 +298,8 @@ func (b *BBR) maybeProbe(s Sample) {
 func (b *BBR) stepProbe(s Sample) {
 	b.probeLoss += s.Lost
 	b.probeAcked += s.Acked
-	full := b.queue > max(5*time.Millisecond+b.target, b.minRTT*time.Duration(b.gain-100)/100)
-	if full || b.queue > queueAbort {
+	full := b.queue > max(5*time.Millisecond+b.target, b.minRTT*time.Duration(b.gain-100)/100)+3*s.Deviation
+	if full || b.queue > queueAbort+3*s.Deviation {
 		b.endProbe(s.Now, false)
 		return
 	}
@@ -297,6 +315,7 @@ func (b *BBR) stepProbe(s Sample) {
 		return
 	}
 	b.probeBase = b.bandwidth.get()
+	b.gain = min(b.gain+probeFaster, probeGainMax)
 }
 
 func (b *BBR) endProbe(now mono.Time, policed bool) {

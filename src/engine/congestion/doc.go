@@ -23,6 +23,8 @@ type Sample struct {
 	Now mono.Time
 	// Acked and Lost are the bytes newly acknowledged and newly declared lost.
 	Acked, Lost int64
+	// Spurious are bytes declared lost before that came after all.
+	Spurious int64
 	// Inflight is what is still on the way afterwards.
 	Inflight int64
 	// Rate is the delivery rate over about one round trip; 0 if this acknowledgement gives none.
@@ -37,6 +39,10 @@ type Sample struct {
 	RTT, MinRTT time.Duration
 	// Queue is the delay that the path's queue adds now, as predicted from the last measurement and what was sent since.
 	Queue time.Duration
+	// Flight is how long packets are on the way until they are acknowledged, in the mean.
+	Flight time.Duration
+	// Deviation is how much the delay varies.
+	Deviation time.Duration
 	// RoundQueue is the smallest queue delay measured over the last whole round.
 	RoundQueue time.Duration
 }

@@ -21,6 +21,11 @@ const (
 	// probeGainLong is for paths whose round trip makes a quarter of it a long queue.
 	probeGainLong = 112
 	downGain      = 80
+	// probeFaster is added to the gain for each round that a probe has brought growth, up to probeGainMax.
+	probeFaster  = 25
+	probeGainMax = 200
+	// emptyRounds without a queue at full rate are a reason to probe at once.
+	emptyRounds = 4
 
 	// windowGain is how many bandwidth-delay products may be on the way, in percent.
 	windowGain = 200
@@ -31,10 +36,16 @@ const (
 	startupRounds = 3
 	// startupQueueRounds with a standing queue end it too: buffers a second deep exist.
 	startupQueueRounds = 2
+	// startupQueueWeight is how much more a round counts in which the queue also grew.
+	startupQueueWeight = 3
+	// startupTelling is how many bytes a round must have for its delay or loss to say anything.
+	startupTelling = 12 * MTU
 
 	// queueTargetMin and queueTargetMax bound the queue that is kept standing while cruising, so that the link never runs dry.
 	queueTargetMin = 1500 * time.Microsecond
 	queueTargetMax = 4 * time.Millisecond
+	// queueTargetNoisy bounds it where the delay jitters and a small queue cannot be seen.
+	queueTargetNoisy = 8 * time.Millisecond
 	// queueAbort ends a probe whatever the gain.
 	queueAbort = 40 * time.Millisecond
 

@@ -36,9 +36,9 @@ func TestRekeyUnderLoad(t *testing.T) {
 		return [][]byte{data}
 	}
 	timeline := []int64{}
-	for range 60 {
+	for range 30 {
 		before := got.Delivered()
-		w.Run(100 * time.Millisecond)
+		w.Run(200 * time.Millisecond)
 		timeline = append(timeline, got.Delivered()-before)
 	}
 	id2, since2, keys2, _ := w.Local.Session()

@@ -38,6 +38,11 @@ const (
 	idleAfter = 25 * time.Second
 	keepalive = 25 * time.Second
 
+	// floorStuck to floorStuckMax, by the round trip, is the least queue that is suspected to be none: twice what the
+	// congestion control keeps standing.
+	floorStuck    = 3 * time.Millisecond
+	floorStuckMax = 8 * time.Millisecond
+
 	// tailMin is the least pause after which the end of a burst is followed by a probe.
 	tailMin = 3 * time.Millisecond
 

@@ -76,7 +76,7 @@ type Path struct {
 	flip      int
 	lossShare int64 // lost of sent in 1/65536, smoothed
 	lost      uint64
-	queueHigh int // rounds with a queue that sending less did not shorten
+	drain     drain
 }
 
 // New returns a path in state Opening.
@@ -193,27 +193,49 @@ func (p *Path) learn(now mono.Time, r *recovery.Result) {
 	p.lossShare -= p.lossShare * int64(min(len(r.Acked), 256)) / 256
 	inflight, _ := p.Sent.Inflight()
 	p.CC.OnAck(congestion.Sample{
-		Now: now, Acked: r.AckedBytes, Lost: r.LostBytes, Inflight: inflight,
+		Now: now, Acked: r.AckedBytes, Lost: r.LostBytes, Spurious: int64(r.Late) * congestion.MTU, Inflight: inflight,
 		Rate: r.Rate, SendRate: r.SendRate, AppLimited: r.Limited, Round: r.Round,
-		RTT: p.Sent.RTT.Smoothed(), MinRTT: p.Sent.RTT.Min(),
-		Queue: p.Queue(now), RoundQueue: r.RoundQueue,
+		RTT: p.Sent.RTT.Smoothed(), Flight: p.Sent.Flight(), MinRTT: p.Sent.RTT.Min(),
+		Queue: p.Queue(now), RoundQueue: r.RoundQueue, Deviation: p.Sent.Delay.Deviation(),
 	})
 	if r.Round {
-		p.checkFloor(r)
+		p.checkFloor(now, r)
 	}
 }
 
+// drain watches whether a queue shrinks as it must when less is sent than the path can carry.
+type drain struct {
+	began   time.Duration // the queue at the beginning; 0 while nothing is watched
+	drained time.Duration // how much of it must have gone
+	last    mono.Time
+}
+
 // checkFloor notices a queue that does not shrink though less is sent than arrives: the path itself has become longer,
-// or others fill its queue.
-func (p *Path) checkFloor(r *recovery.Result) {
-	if r.RoundQueue < 8*time.Millisecond || r.Rate == 0 || r.Rate*100 < r.SendRate*98 {
-		p.queueHigh = 0
+// jitters more than it did, or others fill its queue.
+func (p *Path) checkFloor(now mono.Time, r *recovery.Result) {
+	d := &p.drain
+	standing := p.Sent.Delay.Above()
+	stuck := max(floorStuck, min(p.Sent.RTT.Min()/8, floorStuckMax))
+	bandwidth := p.CC.Bandwidth()
+	if standing < stuck || r.Rate == 0 || bandwidth == 0 || r.Rate*100 < r.SendRate*97 {
+		*d = drain{}
 		return
 	}
-	if p.queueHigh++; p.queueHigh >= 10 {
-		p.Sent.Delay.Rebase()
-		p.queueHigh = 0
+	if d.began == 0 {
+		*d = drain{began: standing, last: now}
+		return
 	}
+	if spare := bandwidth - r.SendRate; spare > 0 {
+		d.drained += time.Duration(int64(now.Sub(d.last)) / 1024 * (spare * 1024 / bandwidth))
+	}
+	d.last = now
+	if d.drained < max(d.began/2, stuck) {
+		return
+	}
+	if standing > d.began-d.drained/2 {
+		p.Sent.Delay.Rebase(now)
+	}
+	*d = drain{}
 }
 
 // Queue predicts the delay that the path's queue adds to a packet sent now.
@@ -250,7 +272,7 @@ func (p *Path) Takes(now mono.Time) time.Duration { return p.Base() + p.Queue(no
 // more than nothing, so that it is not the first choice.
 func (p *Path) Base() time.Duration {
 	if p.Sent.Delay.Known() {
-		return p.Sent.Delay.Floor()
+		return p.Sent.Delay.Base()
 	}
 	return p.Sent.RTT.Smoothed() / 2
 }

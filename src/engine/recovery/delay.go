@@ -27,82 +27,79 @@ func (o *Offset) stamp(sent mono.Time, delay time.Duration) uint32 {
 	return sent.Micros() + o.base + uint32(int32(delay/time.Microsecond))
 }
 
-// Delay follows the relative one-way delay of one path. Make it with NewDelay.
+// Delay follows the relative one-way delay of one path: what the path itself takes, how much it varies by itself, and
+// what its queue adds. Make it with NewDelay.
+//
+// On a link that jitters a single sample says little about the queue. So samples are averaged the longer the more they
+// vary, and the average excess over the floor that is there without any queue (usual) is told from a queue by this: it is the
+// least of the last seconds, and it does not go away when less is sent (Rebase).
 type Delay struct {
 	offset    *Offset
-	buckets   [floorBuckets]time.Duration
-	used      [floorBuckets]bool
-	bucket    int
-	bucketEnd mono.Time
-	floor     time.Duration
+	least     windowMin // of the samples
+	calm      windowMin // of the rounds' means above the floor
 	known     bool
 	smoothed  time.Duration
 	deviation time.Duration
-	last      time.Duration
+	level     time.Duration // moving average, the slower the more samples vary
 	lastSent  mono.Time
 	sentAt    int64 // bytes sent up to the measured packet
 	updated   mono.Time
-	roundMin  time.Duration
-	lastRound time.Duration
+
+	roundMin   time.Duration
+	roundSum   time.Duration
+	roundCount time.Duration
+	lastMean   time.Duration // of the last round, above the floor
+	lastRound  time.Duration
 }
 
 // NewDelay returns a Delay on the tunnel's common scale.
-func NewDelay(o *Offset) Delay { return Delay{offset: o, roundMin: -1} }
+func NewDelay(o *Offset) Delay { return Delay{offset: o} }
 
 // update takes the delay of a packet sent at sent after sentBytes bytes (it included).
 func (d *Delay) update(now, sent mono.Time, received uint32, sentBytes int64) {
 	v := d.offset.relative(sent, received)
 	if !d.known {
-		d.known, d.smoothed, d.floor = true, v, v
-		d.bucketEnd = now.Add(floorBucket)
+		d.known, d.smoothed, d.level = true, v, v
 	}
-	for now >= d.bucketEnd {
-		d.bucket = (d.bucket + 1) % floorBuckets
-		d.used[d.bucket] = false
-		d.bucketEnd = d.bucketEnd.Add(floorBucket)
-		if now.Sub(d.bucketEnd) > floorBuckets*floorBucket {
-			d.used = [floorBuckets]bool{}
-			d.bucketEnd = now.Add(floorBucket)
-		}
-	}
-	if !d.used[d.bucket] || v < d.buckets[d.bucket] {
-		d.used[d.bucket], d.buckets[d.bucket] = true, v
-	}
-	d.refloor()
+	d.least.update(now, v)
+	d.level += (v - d.level) * levelSteady / (levelSteady + d.deviation)
 	off := v - d.smoothed
 	d.smoothed += off / 8
 	if off < 0 {
 		off = -off
 	}
 	d.deviation += (off - d.deviation) / 16
-	d.last, d.lastSent, d.sentAt, d.updated = v, sent, sentBytes, now
-	if q := v - d.floor; d.roundMin < 0 || q < d.roundMin {
-		d.roundMin = q
+	d.lastSent, d.sentAt, d.updated = sent, sentBytes, now
+	if d.roundCount == 0 || v < d.roundMin {
+		d.roundMin = v
 	}
+	d.roundSum += v - d.least.least
+	d.roundCount++
 }
 
-func (d *Delay) refloor() {
-	first := true
-	for i, v := range d.buckets {
-		if d.used[i] && (first || v < d.floor) {
-			d.floor, first = v, false
-		}
+// usual is the excess over the floor that is no queue. Only where samples vary there is any.
+func (d *Delay) usual() time.Duration { return min(d.calm.least, usualDeviations*d.deviation) }
+
+// Rebase takes the present delay for the usual one: less was sent and it did not go away, so the path has become longer
+// or jitters more, or others fill its queue.
+func (d *Delay) Rebase(now mono.Time) {
+	if !d.known {
+		return
 	}
+	d.least.update(now, d.smoothed)
+	d.least.reset(d.least.least + max(d.lastRound, 0))
+	d.calm.reset(max(d.lastMean-max(d.lastRound, 0), 0))
+	d.lastRound = 0
 }
 
-// Rebase takes the present delay for the floor: the path has become longer, what stands in it is not our queue.
-func (d *Delay) Rebase() {
-	d.used = [floorBuckets]bool{}
-	d.used[d.bucket], d.buckets[d.bucket] = true, d.floor+max(d.lastRound, 0)
-	d.refloor()
-}
-
-// endRound closes a round trip and returns the smallest queue delay seen in it.
-func (d *Delay) endRound() time.Duration {
-	if d.roundMin >= 0 {
-		d.lastRound = d.roundMin
+// endRound closes a round trip and returns the queue delay that stood in it all the time.
+func (d *Delay) endRound(now mono.Time) time.Duration {
+	if d.roundCount > 0 {
+		d.lastMean = d.roundSum / d.roundCount
+		d.calm.update(now, d.lastMean)
+		d.lastRound = max(min(d.roundMin-d.Floor(), d.lastMean-d.usual()), 0)
 	}
-	d.roundMin = -1
+	d.roundSum, d.roundCount = 0, 0
 	return d.lastRound
 }
 
@@ -110,13 +107,19 @@ func (d *Delay) endRound() time.Duration {
 func (d *Delay) Known() bool { return d.known }
 
 // Floor is the smallest relative delay of the last 10 seconds: what the path itself takes.
-func (d *Delay) Floor() time.Duration { return d.floor }
+func (d *Delay) Floor() time.Duration { return d.least.least }
+
+// Base is what a packet usually takes while nothing is queued: the floor and the mean of the jitter.
+func (d *Delay) Base() time.Duration { return d.least.least + d.usual() }
 
 // Recent is the moving average of the delay, the path's queue included.
 func (d *Delay) Recent() time.Duration { return d.smoothed }
 
 // Deviation is the mean deviation of the delay.
 func (d *Delay) Deviation() time.Duration { return d.deviation }
+
+// Above is the averaged delay above what is usual: a queue, as it was when the last measured packet was sent.
+func (d *Delay) Above() time.Duration { return max(d.level-d.Base(), 0) }
 
 // Age is the time since the last sample.
 func (d *Delay) Age(now mono.Time) time.Duration { return now.Sub(d.updated) }
@@ -127,7 +130,7 @@ func (d *Delay) Queue(now mono.Time, sentBytes, rate int64) time.Duration {
 	if !d.known {
 		return 0
 	}
-	q := d.last - d.floor - now.Sub(d.lastSent)
+	q := d.level - d.Base() - now.Sub(d.lastSent)
 	if rate > 0 {
 		q += time.Duration((sentBytes - d.sentAt) * int64(time.Second) / rate)
 	}

@@ -144,7 +144,7 @@ func TestRebase(t *testing.T) {
 		feed(t, h, now, 35*ms, 0, 100) // each is a round
 	}
 	want(t, "floor", h.Delay.Floor(), 0)
-	h.Delay.Rebase()
+	h.Delay.Rebase(now)
 	want(t, "floor after Rebase", h.Delay.Floor(), 25*ms)
 	want(t, "queue of a packet like the last", h.Delay.Queue(now, h.Total(), 1e6), 0)
 	feed(t, h, now.Add(100*ms), 20*ms, 0, 100)
@@ -154,7 +154,7 @@ func TestRebase(t *testing.T) {
 // Rebase before any sample does nothing harmful.
 func TestRebaseUnknown(t *testing.T) {
 	h := recovery.New(&recovery.Offset{})
-	h.Delay.Rebase()
+	h.Delay.Rebase(begin)
 	feed(t, h, begin, 10*ms, 0, 100)
 	want(t, "floor", h.Delay.Floor(), 0)
 	want(t, "queue", h.Delay.Queue(begin, h.Total(), 1e6), 0)

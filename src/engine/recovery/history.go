@@ -14,6 +14,9 @@ type Payload struct {
 	Buf *packet.Buf
 	// Born is when the packet came into the tunnel.
 	Born mono.Time
+	// FromPath and FromNumber name the datagram that carried the packet first; FromPath 0: not known.
+	FromPath   uint32
+	FromNumber uint32
 	// Until is when sending it again stops being of use; set once it has been.
 	Until mono.Time
 	// Control are the engine's own bits for control frames in the datagram.
@@ -100,6 +103,9 @@ type History struct {
 	limited      bool
 	roundEnd     uint64
 
+	span      span
+	now       mono.Time // of the acknowledgement being taken
+	flight    time.Duration
 	late      time.Duration // how much later than others packets still came
 	lossTimer mono.Time
 	probed    mono.Time // last probe timeout
@@ -132,6 +138,10 @@ func (h *History) LastSent() mono.Time { return h.lastSent }
 
 // Reordered reports whether the path has shown reordering lately, and how much.
 func (h *History) Reordered() time.Duration { return h.late }
+
+// Flight is how long packets are on the way until they are acknowledged, in the mean over all of them. Where packets overtake
+// each other it is longer than the round trip, which the overtaking ones tell.
+func (h *History) Flight() time.Duration { return h.flight }
 
 // Full reports that no more packets can be kept.
 func (h *History) Full() bool { return h.next-h.base >= maxOutstanding-1 }
@@ -175,6 +185,9 @@ func (h *History) Sent(now mono.Time, wireBytes int, eliciting bool, p Payload) 
 		Payload: p, Number: n, Sent: now, Wire: int32(wireBytes), total: h.total, state: outstanding,
 		delivered: h.received, deliveredAt: h.receivedAt, based: h.based, firstSent: h.firstSent, limited: h.limited || p.Buf == nil,
 	}
+	if s.limited {
+		h.span.limited = now
+	}
 	h.inflight += int64(wireBytes)
 	h.count++
 	h.lastSent = now
@@ -186,8 +199,11 @@ func (h *History) Sent(now mono.Time, wireBytes int, eliciting bool, p Payload) 
 func (h *History) restart(now mono.Time, wireBytes int) {
 	h.firstSent = now
 	if h.based = h.Delay.known; h.based {
-		h.receivedAt = h.Delay.offset.stamp(now, h.Delay.floor)
+		h.receivedAt = h.Delay.offset.stamp(now, h.Delay.Floor())
 		h.received = h.told + uint64(max(h.total-h.toldTotal-int64(wireBytes), 0))
+	}
+	if h.based {
+		h.span.restart(checkpoint{now, h.total, h.received, h.receivedAt})
 	}
 	h.base = max(h.base, h.next-1)
 	h.roundEnd = h.next - 1
@@ -219,6 +235,7 @@ func (h *History) grow() {
 // with ok false: the peer is broken.
 func (h *History) OnAck(now mono.Time, f *wire.AckFrame) (r *Result, ok bool) {
 	h.reset()
+	h.now = now
 	if f.Largest() >= h.next {
 		return &h.result, false
 	}
@@ -291,6 +308,11 @@ func (h *History) acked(p *Packet, before mono.Time) {
 	h.inflight -= int64(p.Wire)
 	h.count--
 	h.result.New = true
+	if f := h.now.Sub(p.Sent); h.flight == 0 {
+		h.flight = f
+	} else {
+		h.flight += (f - h.flight) / flightWeight
+	}
 	h.result.AckedBytes += int64(p.Wire)
 	h.result.Acked = append(h.result.Acked, *p)
 	p.state, p.Buf = acknowledged, nil
@@ -313,23 +335,34 @@ func (h *History) window() time.Duration {
 	return min(max(h.RTT.Smoothed()/8, granularity, h.late+h.late/4), maxReorderWindow)
 }
 
-// sampleRate gives the delivery rate between the flight that newest belongs to and now, by the receiver's clock.
+// sampleRate gives the delivery rate between the flight that newest belongs to and now, by the receiver's clock; over a longer
+// time where the delay jitters.
 func (h *History) sampleRate(f *wire.AckFrame, newest Packet) {
-	bytes := int64(f.Received - newest.delivered)
-	arrive := time.Duration(int32(f.ReceivedAt-newest.deliveredAt)) * time.Microsecond
-	sent := newest.Sent.Sub(newest.firstSent)
+	from := checkpoint{newest.firstSent, 0, newest.delivered, newest.deliveredAt}
+	limited := newest.limited
+	need := min(rateDeviations*h.Delay.Deviation(), rateLongest)
+	based := newest.based
+	if need > h.RTT.Smoothed() && elapsed(from.at, f.ReceivedAt) < need {
+		if c, ok := h.span.back(f.ReceivedAt, need); ok && elapsed(c.at, f.ReceivedAt) > elapsed(from.at, f.ReceivedAt) {
+			from, based = *c, true
+			limited = limited || h.span.limited >= c.sent
+		}
+	}
 	if f.Received > h.told {
 		h.told, h.toldTotal = f.Received, newest.total
 		h.received, h.receivedAt, h.based = f.Received, f.ReceivedAt, true
 		h.firstSent = newest.Sent
+		h.span.note(checkpoint{newest.Sent, newest.total, f.Received, f.ReceivedAt}, need/spanSteps)
 	}
-	span := max(arrive, sent)
-	if !newest.based || bytes <= 0 || bytes > maxSampleBytes || span <= 0 || span < h.RTT.Min()*3/4 {
+	bytes := int64(f.Received - from.received)
+	sent := newest.Sent.Sub(from.sent)
+	over := max(elapsed(from.at, f.ReceivedAt), sent)
+	if !based || bytes <= 0 || bytes > maxSampleBytes || over <= 0 || over < h.RTT.Min()*3/4 {
 		return
 	}
-	h.result.Rate = bytes * int64(time.Second) / int64(span)
+	h.result.Rate = bytes * int64(time.Second) / int64(over)
 	h.result.SendRate = bytes * int64(time.Second) / int64(max(sent, time.Microsecond))
-	h.result.Limited = newest.limited
+	h.result.Limited = limited
 }
 
 // endRound notices that a round trip has passed.
@@ -339,7 +372,7 @@ func (h *History) endRound(now mono.Time, n uint64) {
 	}
 	h.roundEnd = h.next
 	h.result.Round = true
-	h.result.RoundQueue = h.Delay.endRound()
+	h.result.RoundQueue = h.Delay.endRound(now)
 	h.late -= h.late / reorderDecayRounds
 	if h.late < reorderForgotten {
 		h.late = 0

@@ -27,6 +27,19 @@ const (
 	// floorBuckets of floorBucket each are the window of the delay floor.
 	floorBuckets = 10
 	floorBucket  = time.Second
+	// levelSteady is the deviation at which a sample counts half in the averaged delay.
+	levelSteady = 2 * time.Millisecond
+	// usualDeviations bounds what may count as jitter: packets that keep order behind a late one are late by several deviations.
+	usualDeviations = 6
+	// rateDeviations is how many deviations of the delay a rate must be measured over: then jitter at both ends makes
+	// an error of a few percent.
+	rateDeviations = 40
+	// flightWeight is the share of one packet in the mean time of flight.
+	flightWeight = 64
+	// spanSteps is in how many steps that time is remembered.
+	spanSteps = 32
+	// rateLongest bounds that.
+	rateLongest = 800 * time.Millisecond
 	// maxBackoff bounds the doubling of the probe timeout, and maxPTO what comes of it (RFC 6298 section 2.5).
 	maxBackoff = 6
 	maxPTO     = time.Minute

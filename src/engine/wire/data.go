@@ -1,5 +1,7 @@
 package wire
 
+import "encoding/binary"
+
 const (
 	dataBit    = 0x80
 	laneBit    = 0x40
@@ -35,6 +37,10 @@ type DataFrame struct {
 	// Part, and for parts the id common to both.
 	Part   Part
 	PartID uint16
+	// FromPath and FromNumber name the datagram that first carried the packet, in a Repair that is not Laned: a lane knows
+	// its packets, here only this tells whether the packet came after all. FromPath 0: not known. FromNumber has 32 bits.
+	FromPath   uint32
+	FromNumber uint32
 }
 
 // HeaderBytes returns what stands in front of the payload.
@@ -42,6 +48,9 @@ func (f DataFrame) HeaderBytes() int {
 	n := 1
 	if f.Laned {
 		n += 5
+	}
+	if f.named() {
+		n += uvarintBytes(uint64(f.FromPath)) + 4
 	}
 	if f.Part != Whole {
 		n += 2
@@ -51,6 +60,9 @@ func (f DataFrame) HeaderBytes() int {
 	}
 	return n
 }
+
+// named reports that the frame says which datagram carried the packet first.
+func (f *DataFrame) named() bool { return f.Repair && !f.Laned }
 
 // AppendDataHeader appends what stands in front of the payload, whose length it takes from f.Payload.
 func AppendDataHeader(dst []byte, f DataFrame) []byte {
@@ -67,6 +79,9 @@ func AppendDataHeader(dst []byte, f DataFrame) []byte {
 	dst = append(dst, first)
 	if f.Laned {
 		dst = appendU24(appendU16(dst, f.Lane), f.Seq)
+	}
+	if f.named() {
+		dst = binary.BigEndian.AppendUint32(binary.AppendUvarint(dst, uint64(f.FromPath)), f.FromNumber)
 	}
 	if f.Part != Whole {
 		dst = appendU16(dst, f.PartID)
@@ -95,6 +110,9 @@ func (f *DataFrame) parse(first byte, r *reader) {
 	}
 	if f.Laned {
 		f.Lane, f.Seq = r.u16(), r.u24()
+	}
+	if f.named() {
+		f.FromPath, f.FromNumber = uint32(r.uvarint(1<<32-1)), r.u32()
 	}
 	if f.Part != Whole {
 		f.PartID = r.u16()
