@@ -103,7 +103,7 @@ func (s *shared) do(ctx context.Context, f func(now mono.Time)) bool {
 func (s *shared) readTUN(ctx context.Context) error {
 	for {
 		b := s.tunned.Get().(*tunBatch)
-		if len(b.bufs) < s.device.BatchSize() {
+		if cap(b.bufs) < s.device.BatchSize() {
 			b.bufs = make([]*packet.Buf, s.device.BatchSize())
 		}
 		b.bufs = b.bufs[:cap(b.bufs)]
@@ -179,6 +179,7 @@ func (l *loop) String() string { return "engine" }
 // Run turns until ctx ends.
 func (l *loop) Run(ctx context.Context) error {
 	l.done = ctx.Done()
+	write := l.write // made once: a method value per round would be an allocation
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
@@ -187,7 +188,7 @@ func (l *loop) Run(ctx context.Context) error {
 			l.role.OnTimeout(now)
 		}
 		l.send(now)
-		l.role.deliver(l.write)
+		l.role.deliver(write)
 		l.role.after(now)
 		if now >= l.trimAt {
 			l.pool.Trim()

@@ -167,12 +167,13 @@ func (r *remote) markBusy(link int, busy bool) {
 
 func (r *remote) after(now mono.Time) {
 	for _, p := range r.Peers() {
-		log := r.run.log.With("router", p.Name)
-		logNotices(log, p.Notices(now))
+		if n := p.Notices(now); len(n) > 0 {
+			logNotices(r.run.log.With("router", p.Name), n)
+		}
 		if is := p.Conflict(now); is != r.conflicts[p] {
 			r.conflicts[p] = is
 			if is {
-				log.Warn(node.TextConflict)
+				r.run.log.Warn(node.TextConflict, "router", p.Name)
 			}
 		}
 	}
