@@ -19,9 +19,18 @@ import (
 const (
 	CmdStatus = "status" // the result is a stats.Status
 	CmdLink   = "link"   // no result
+	CmdPair   = "pair"   // server: Action is one of those below; Text is an enrol.Order, the result an enrol.Issued or a list of them
+	CmdPeers  = "peers"  // server: lists, or changes the router Name; the result is a list of enrol.Router
 
 	ActionPause  = "pause"  // stop using the link until resume or a restart
 	ActionResume = "resume" // use it again
+
+	ActionIssue  = "issue"  // a new token
+	ActionList   = "list"   // the open tokens; the routers
+	ActionRevoke = "revoke" // the token Name; the router Name
+	ActionAllow  = "allow"  // the router Name again
+	ActionRename = "rename" // the router Name to Text
+	ActionLimit  = "limit"  // the router Name to Text, "UP DOWN" in Mbit/s, 0 for none, -1 for as it is
 )
 
 // Bounds, each far above what an honest client needs.
@@ -38,6 +47,8 @@ type Request struct {
 	Cmd    string `json:"cmd"`
 	Link   string `json:"link,omitempty"`   // the link's name
 	Action string `json:"action,omitempty"` // what to do with it
+	Name   string `json:"name,omitempty"`   // of a router, a token, or a job
+	Text   string `json:"text,omitempty"`   // what the command needs beside, as it says
 }
 
 // response is what it gets; one of the two is set.

@@ -123,7 +123,7 @@ func (s *Store) candidate(g pairing.Grant, key config.Key, now int64) (c candida
 			return c, errors.New("this server cannot read what it knows of the router that is replaced")
 		}
 		text = string(raw)
-		settings = append(settings, config.Setting{Name: "enabled"})
+		settings = append(settings, config.Setting{Name: "enabled"}, config.Setting{Name: "preshared_key"})
 	} else {
 		four, six, err := s.free()
 		if err != nil {
@@ -234,6 +234,7 @@ func (s *Store) Commit(key config.Key) (peer config.Peer, before string, err err
 	path := filepath.Join(s.portal.Remote.PeersDir, c.peer.Name)
 	if c.before != "" {
 		path = s.files[c.before]
+		_ = os.Remove(filepath.Join(s.portal.SecretsDir, "peer."+c.before+".psk")) // the new hardware has none
 	}
 	if err := errors.Join(s.step("judged"), writeFile(path, c.text)); err != nil {
 		return config.Peer{}, "", err

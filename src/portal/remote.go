@@ -26,6 +26,7 @@ type remote struct {
 	rates map[*node.Peer]*rates
 	// conflicts tells which peers' doubled keys were logged.
 	conflicts map[*node.Peer]bool
+	enrolment *enrolment
 }
 
 // startRemote builds the server's tasks.
@@ -33,7 +34,11 @@ func (p *running) startRemote() error {
 	p.shared = newShared(p.log, p.memory.bufs)
 	mtu := innerMTU(p.cfg)
 	r := &remote{run: p, rates: make(map[*node.Peer]*rates), conflicts: make(map[*node.Peer]bool)}
+	if err := r.openEnrolment(mtu); err != nil {
+		return err
+	}
 	r.Remote = node.NewRemote(node.RemoteParams{
+		Stranger: r.enrolment.stranger, Proven: r.enrolment.proven,
 		Key: handshake.PrivateKey(p.cfg.Portal.PrivateKey), Protection: protection(p.cfg.Portal.Protect),
 		Suites: suites(p.cfg.Portal.Cipher), Tunnel: p.tunnelParams(mtu), Random: rand.Reader, MaxPeers: p.cfg.Portal.Remote.MaxPeers,
 	})
@@ -201,6 +206,8 @@ func (r *remote) handle(ctx context.Context, q control.Request) (any, error) {
 			return nil, ctx.Err()
 		}
 		return s, nil
+	case control.CmdPair, control.CmdPeers:
+		return r.enrolment.handle(ctx, q)
 	case control.CmdLink:
 		return nil, fmt.Errorf("links belong to the router: run this there")
 	}

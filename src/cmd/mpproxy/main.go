@@ -32,6 +32,7 @@ type command struct {
 	args  string // as the help shows them
 	help  string
 	flags []string // the options it knows beside the global ones, without dashes; they take no value
+	takes []string // the same, with a value
 	least int      // number of arguments
 	most  int
 	run   func(ctx context.Context, c *call) error
@@ -41,9 +42,10 @@ type command struct {
 type call struct {
 	args     []string
 	flags    map[string]bool
-	config   string        // --config, or ""
-	socket   string        // --socket, or ""
-	interval time.Duration // of watch
+	values   map[string][]string // of options that take one
+	config   string              // --config, or ""
+	socket   string              // --socket, or ""
+	interval time.Duration       // of watch
 	in       io.Reader
 	out, err io.Writer
 }
@@ -56,6 +58,9 @@ func commands() []command {
 		{name: "watch", help: "the same, once a second, until ^C", run: watch},
 		{name: "check", args: "[FILE]", help: "what is wrong in a configuration", most: 1, run: check},
 		{name: "link", args: "NAME pause|resume", help: "stop using a connection until restart; use it again", least: 2, most: 2, run: link},
+		{name: "pair", args: "[NAME]", help: "on the server: print a token for a router", flags: []string{"list"},
+			takes: []string{"uses", "expires", "replace", "endpoint", "revoke"}, most: 1, run: pair},
+		{name: "peers", args: "[ACTION NAME …]", help: "on the server: list routers; rename, limit, revoke, allow one", most: 4, run: peers},
 		{name: "genkey", help: "print a new private key", run: genkey},
 		{name: "pubkey", help: "print the public key of the private key on standard input", run: pubkey},
 		{name: "version", help: "print the version", run: printVersion},

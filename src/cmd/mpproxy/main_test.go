@@ -70,6 +70,8 @@ mpproxy [--config FILE] [--socket PATH] [COMMAND]
   watch                     the same, once a second, until ^C
   check [FILE]              what is wrong in a configuration
   link NAME pause|resume    stop using a connection until restart; use it again
+  pair [NAME]               on the server: print a token for a router
+  peers [ACTION NAME …]     on the server: list routers; rename, limit, revoke, allow one
   genkey                    print a new private key
   pubkey                    print the public key of the private key on standard input
   version                   print the version

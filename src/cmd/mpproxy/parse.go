@@ -13,7 +13,8 @@ func configFiles() []string { return []string{"/etc/config/mpproxy", "/etc/mppro
 
 // parse fills c from a command line and returns the command. Options may stand anywhere.
 func parse(args []string, c *call) (command, error) {
-	c.flags = map[string]bool{}
+	c.flags, c.values = map[string]bool{}, map[string][]string{}
+	takes := takesValue()
 	var words, flags []string
 	for len(args) > 0 {
 		arg := args[0]
@@ -36,6 +37,14 @@ func parse(args []string, c *call) (command, error) {
 			} else {
 				c.socket = value
 			}
+		case takes[name]:
+			if !hasValue && len(args) > 0 {
+				value, args = args[0], args[1:]
+			}
+			if value == "" || !hasValue && strings.HasPrefix(value, "--") {
+				return command{}, usagef("--%s needs a value", name)
+			}
+			c.values[name] = append(c.values[name], value)
 		case hasValue:
 			return command{}, usagef("unknown option %s", arg)
 		default:
@@ -65,11 +74,35 @@ func choose(words, flags []string, c *call) (command, error) {
 		}
 		c.flags[name] = true
 	}
+	for name := range c.values {
+		if !slices.Contains(cmd.takes, name) {
+			return command{}, usagef("%s does not know --%s", cmd.name, name)
+		}
+	}
 	c.args = words[1:]
 	if n := len(c.args); n < cmd.least || n > cmd.most {
 		return command{}, usagef("usage: mpproxy %s", strings.TrimSpace(cmd.name+" "+cmd.args))
 	}
 	return cmd, nil
+}
+
+// takesValue names the options that take a value, of all commands.
+func takesValue() map[string]bool {
+	all := map[string]bool{}
+	for _, cmd := range commands() {
+		for _, name := range cmd.takes {
+			all[name] = true
+		}
+	}
+	return all
+}
+
+// last returns the value that was given last for an option, "" if none.
+func (c *call) last(name string) string {
+	if v := c.values[name]; len(v) > 0 {
+		return v[len(v)-1]
+	}
+	return ""
 }
 
 // configFile returns the configuration to use: --config, or the first of the usual ones that exists, or the first.
