@@ -204,6 +204,15 @@ func TestHandshakeOverDeadLinks(t *testing.T) {
 	w.Links[0].Restore(w.Now)
 	w.Run(2 * time.Second)
 	stands(t, w, 2)
+	call(w, false)
+	w.Run(time.Second)
+	for i := range w.Links {
+		w.Links[i].Cut(w.Now)
+	}
+	w.Run(2500 * time.Millisecond)
+	if down, _ := w.Local.AllDown(); !down || w.Local.Trouble() != "" {
+		t.Errorf("down %v; trouble %q is that of the time before", down, w.Local.Trouble())
+	}
 	closes(t, w)
 }
 

@@ -239,6 +239,25 @@ func TestTooManyPaths(t *testing.T) {
 	}
 }
 
+// Paths that the router left without a word that got through: they make room for new ones after a while.
+func TestDeadPathsMakeRoom(t *testing.T) {
+	p := newPair(t)
+	for i := range 2 {
+		p.local.SetLink(p.now, i, Link{Up: true, Endpoint: serverAt})
+	}
+	p.run(time.Second, nil)
+	for i := range engine.MaxPaths + 4 {
+		id, _ := p.local.LinkPath(0)
+		p.local.ClosePath(p.now, id)
+		p.local.SetLink(p.now, 0, Link{Up: true, Endpoint: serverAt, Source: netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})})
+		p.run(500*time.Millisecond, nil)
+	}
+	p.run(5*time.Second, nil)
+	if id, _ := p.local.LinkPath(0); !p.local.Path(id).Usable() || len(p.peer.Paths()) > engine.MaxPaths {
+		t.Errorf("the link's path is %v; %d paths at the server", p.local.Path(id).State(), len(p.peer.Paths()))
+	}
+}
+
 // A datagram that was opened for a session, and handled when there is another: it must not get into that one.
 func TestLateOpened(t *testing.T) {
 	p := newPair(t)
