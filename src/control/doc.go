@@ -21,6 +21,7 @@ const (
 	CmdLink   = "link"   // no result
 	CmdPair   = "pair"   // server: Action is one of those below; Text is an enrol.Order, the result an enrol.Issued or a list of them
 	CmdPeers  = "peers"  // server: lists, or changes the router Name; the result is a list of enrol.Router
+	CmdReload = "reload" // the result is a Reloaded; an error means that nothing changed
 
 	ActionPause  = "pause"  // stop using the link until resume or a restart
 	ActionResume = "resume" // use it again
@@ -49,6 +50,12 @@ type Request struct {
 	Action string `json:"action,omitempty"` // what to do with it
 	Name   string `json:"name,omitempty"`   // of a router, a token, or a job
 	Text   string `json:"text,omitempty"`   // what the command needs beside, as it says
+}
+
+// Reloaded is what reading the configuration again came to, one phrase each.
+type Reloaded struct {
+	Changes []string `json:"changes"`           // what changed
+	Restart []string `json:"restart,omitempty"` // what differs, and changes with a restart only
 }
 
 // response is what it gets; one of the two is set.

@@ -46,7 +46,7 @@ func (p *running) startLocal() error {
 	p.shared = newShared(p.log, p.memory.bufs)
 	mtu := innerMTU(p.cfg)
 	r := &local{run: p, remote: remotes[0], links: p.cfg.EnabledLinks()}
-	r.paused, r.told = make([]bool, len(r.links)), make([]node.Link, len(r.links))
+	r.paused, r.told = make([]bool, system.MaxLinks), make([]node.Link, system.MaxLinks)
 	params := node.LocalParams{Tunnel: p.tunnelParams(mtu), Random: rand.Reader}
 	params.Handshake = handshake.InitiatorParams{
 		Key: handshake.PrivateKey(p.cfg.Portal.PrivateKey), Server: handshake.PublicKey(r.remote.PublicKey),
@@ -70,6 +70,7 @@ func (p *running) startLocal() error {
 		return err
 	}
 	r.sys = newLocalSystem(r, router, watch.Changes(), mtu)
+	p.config.role = r
 	p.startLoop(r)
 	p.group.start(r.sys)
 	p.startControl(r.handle)
@@ -160,21 +161,7 @@ func (r *local) handle(ctx context.Context, q control.Request) (any, error) {
 		}
 		return s, nil
 	case control.CmdLink:
-		for i, l := range r.links {
-			if l.Name != q.Link {
-				continue
-			}
-			pause := q.Action == control.ActionPause
-			if !pause && q.Action != control.ActionResume {
-				return nil, fmt.Errorf("link %s: '%s' is not pause or resume", q.Link, q.Action)
-			}
-			r.run.shared.do(ctx, func(now mono.Time) {
-				r.paused[i] = pause
-				r.setLink(now, i, r.told[i])
-			})
-			return nil, nil
-		}
-		return nil, errUnknownLink(q.Link, r.links)
+		return nil, r.setPaused(ctx, q.Link, q.Action)
 	}
 	return nil, fmt.Errorf("'%s' is not a command", q.Cmd)
 }
@@ -219,7 +206,7 @@ type watchedLink struct {
 
 func newLocalSystem(r *local, router *system.Router, changes <-chan system.Event, mtu int) *localSystem {
 	s := &localSystem{
-		portal: r, router: router, changes: changes, log: r.run.log, links: make([]watchedLink, len(r.links)), states: make([]atomic.Value, len(r.links)),
+		portal: r, router: router, changes: changes, log: r.run.log, links: make([]watchedLink, system.MaxLinks), states: make([]atomic.Value, system.MaxLinks),
 		config: make(chan func(), 8), since: time.Now(),
 		tunnel: system.Tunnel{Device: r.run.cfg.Portal.Device, MTU: mtu, LAN: r.run.cfg.Portal.Local.LAN},
 	}
@@ -254,7 +241,7 @@ func (s *localSystem) Run(ctx context.Context) error {
 // changed reacts to one event: a lost carrier at once.
 func (s *localSystem) changed(ctx context.Context, e system.Event) {
 	if e.Kind == system.CarrierLost {
-		for i := range s.links {
+		for i := range s.portal.links {
 			if s.portal.links[i].Interface == e.Device {
 				s.portal.run.shared.do(ctx, func(now mono.Time) { s.portal.Carrier(now, i, false) })
 			}
@@ -270,7 +257,7 @@ func (s *localSystem) changed(ctx context.Context, e system.Event) {
 
 // look finds out how every link is, and whether the LAN should go through the tunnel.
 func (s *localSystem) look(ctx context.Context) {
-	for i := range s.links {
+	for i := range s.portal.links {
 		s.lookAt(ctx, i)
 	}
 	switch late := time.Since(s.since) > directAfter; {
@@ -289,6 +276,9 @@ func (s *localSystem) look(ctx context.Context) {
 // lookAt resolves one link and tells the engine when something changed.
 func (s *localSystem) lookAt(ctx context.Context, i int) {
 	l, w := s.portal.links[i], &s.links[i]
+	if l.Name == "" {
+		return // was removed
+	}
 	state, err := s.router.Resolve(l.Interface)
 	if err != nil {
 		state = system.LinkState{Device: l.Interface}

@@ -25,11 +25,10 @@ type enrolment struct {
 	r      *remote
 	store  *enrol.Store
 	public config.Key
-	mtu    int
 }
 
 // openEnrolment reads tokens and routers.
-func (r *remote) openEnrolment(mtu int) error {
+func (r *remote) openEnrolment() error {
 	public, err := r.run.cfg.Portal.PrivateKey.Public()
 	if err != nil {
 		return fmt.Errorf("read private key: %w", err)
@@ -38,7 +37,7 @@ func (r *remote) openEnrolment(mtu int) error {
 	if err != nil {
 		r.run.log.Warn("read what is known of tokens and routers", "err", err)
 	}
-	r.enrolment = &enrolment{r: r, store: store, public: public, mtu: mtu}
+	r.enrolment = &enrolment{r: r, store: store, public: public}
 	return nil
 }
 
@@ -51,7 +50,7 @@ func (e *enrolment) stranger(_ mono.Time, key handshake.PublicKey, token []byte)
 	if !d.OK {
 		return p, handshake.Refusal{Status: handshake.StatusToken, Text: d.Why}, true
 	}
-	return e.r.peerParams(d.Peer, e.mtu), handshake.Refusal{}, true
+	return peerParams(e.r.run.configuration(), d.Peer), handshake.Refusal{}, true
 }
 
 // proven writes a router down that has shown its key, and then lets it in; in the loop, which does not wait for the disk.
@@ -150,7 +149,7 @@ func (e *enrolment) apply(now mono.Time, name string, c config.Peer) {
 	case p != nil:
 		p.Name = c.Name
 	case c.Enabled:
-		if p, ok := e.r.AddPeer(now, e.r.peerParams(c, e.mtu)); ok {
+		if p, ok := e.r.AddPeer(now, peerParams(e.r.run.configuration(), c)); ok {
 			e.r.rates[p] = &rates{}
 		}
 	}

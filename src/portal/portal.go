@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/signal"
 	"runtime/debug"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/cpu"
@@ -41,7 +43,12 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	log := newLog(cfg.Portal.LogLevel)
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP) // from here on it does not end us
+	defer signal.Stop(hangup)
+	level := new(slog.LevelVar)
+	level.Set(slogLevel(cfg.Portal.LogLevel))
+	log := newLog(level)
 	for _, w := range warnings {
 		log.Warn(w.String())
 	}
@@ -64,7 +71,8 @@ func Run(ctx context.Context, o Options) error {
 	}
 	g := newGroup(ctx)
 	defer g.cancel(nil)
-	p := &running{Options: o, cfg: cfg, log: log, started: time.Now(), group: g}
+	p := &running{Options: o, cfg: cfg, log: log, level: level, started: time.Now(), group: g}
+	p.config.current = cfg
 	p.memory = divideMemory(cfg.Portal.MemoryLimitBytes, machineMemory())
 	debug.SetMemoryLimit(p.memory.goLimit)
 	if cfg.Portal.Role == config.RoleRemote {
@@ -76,6 +84,7 @@ func Run(ctx context.Context, o Options) error {
 		g.cancel(err)
 		return errors.Join(g.wait(), p.close())
 	}
+	p.start(hangup)
 	log.Info("running", "role", cfg.Portal.Role, "public_key", public.String())
 	<-g.ctx.Done()
 	closed := p.close()
@@ -85,14 +94,25 @@ func Run(ctx context.Context, o Options) error {
 // running is a portal that has been started.
 type running struct {
 	Options
-	cfg     *config.Config
+	cfg     *config.Config // as it was at the start; see configuration
+	config  reloading
 	log     *slog.Logger
+	level   *slog.LevelVar
 	started time.Time
 	memory  memory
 	group   *group
 	shared  *shared
 	undo    []func() error // what to do at the end, last first
 	mu      sync.Mutex
+}
+
+// start begins to follow changes of the configuration.
+func (p *running) start(hangup <-chan os.Signal) {
+	changed := make(chan struct{}, 1)
+	if p.cfg.Portal.Role == config.RoleRemote {
+		p.group.start(&dirWatch{path: p.cfg.Portal.Remote.PeersDir, changed: changed})
+	}
+	p.group.start(funcTask{"reload", func(ctx context.Context) error { return p.follow(ctx, hangup, changed) }})
 }
 
 // atEnd notes what is to be taken back.
@@ -116,7 +136,7 @@ func (p *running) close() error {
 
 // startControl answers status and commands at the control socket.
 func (p *running) startControl(handler control.Handler) {
-	p.group.start(control.NewServer(p.Socket, handler))
+	p.group.start(control.NewServer(p.Socket, p.withReload(handler)))
 }
 
 // openDevice makes the TUN device and its reader.
@@ -210,12 +230,16 @@ func randomNumber() uint64 {
 	return binary.LittleEndian.Uint64(b[:])
 }
 
-// newLog writes lines for people, and for the system log, to standard error.
-func newLog(level config.LogLevel) *slog.Logger {
-	levels := map[config.LogLevel]slog.Level{
+// slogLevel is the library's word for a level.
+func slogLevel(level config.LogLevel) slog.Level {
+	return map[config.LogLevel]slog.Level{
 		config.LogError: slog.LevelError, config.LogWarn: slog.LevelWarn, config.LogInfo: slog.LevelInfo, config.LogDebug: slog.LevelDebug,
-	}
-	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: levels[level]}))
+	}[level]
+}
+
+// newLog writes lines for people, and for the system log, to standard error.
+func newLog(level *slog.LevelVar) *slog.Logger {
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 }
 
 // changes tells what happens to the system's network, until ctx ends.
@@ -232,9 +256,11 @@ func (p *running) watch() (*system.Watch, error) {
 func (p *running) status(sessions []stats.Session, links []stats.Link, drops stats.Drops) stats.Status {
 	io := p.shared.drops.Snapshot()
 	drops.Merge(&io)
+	problem, restart := p.configTrouble()
 	return stats.Status{
 		Version: p.Version, Role: string(p.cfg.Portal.Role), UptimeSeconds: stats.Seconds(time.Since(p.started)),
 		ConfigFile: p.ConfigFile, Sessions: sessions, Links: links, Drops: drops.Map(),
+		ConfigProblem: problem, ConfigRestart: restart,
 	}
 }
 
@@ -242,7 +268,9 @@ func (p *running) status(sessions []stats.Session, links []stats.Link, drops sta
 func errUnknownLink(name string, links []config.Link) error {
 	var names []string
 	for _, l := range links {
-		names = append(names, l.Name)
+		if l.Name != "" { // was removed
+			names = append(names, l.Name)
+		}
 	}
 	return fmt.Errorf("there is no link '%s'; links are: %s", name, strings.Join(names, ", "))
 }

@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"net/netip"
 
-	"mpproxy/src/config"
 	"mpproxy/src/control"
 	"mpproxy/src/engine/handshake"
 	"mpproxy/src/engine/mono"
 	"mpproxy/src/engine/node"
 	"mpproxy/src/engine/packet"
-	"mpproxy/src/engine/wire"
 	"mpproxy/src/stats"
 	"mpproxy/src/system"
 	"mpproxy/src/transport"
@@ -27,6 +25,7 @@ type remote struct {
 	// conflicts tells which peers' doubled keys were logged.
 	conflicts map[*node.Peer]bool
 	enrolment *enrolment
+	system    *remoteSystem
 }
 
 // startRemote builds the server's tasks.
@@ -34,7 +33,7 @@ func (p *running) startRemote() error {
 	p.shared = newShared(p.log, p.memory.bufs)
 	mtu := innerMTU(p.cfg)
 	r := &remote{run: p, rates: make(map[*node.Peer]*rates), conflicts: make(map[*node.Peer]bool)}
-	if err := r.openEnrolment(mtu); err != nil {
+	if err := r.openEnrolment(); err != nil {
 		return err
 	}
 	r.Remote = node.NewRemote(node.RemoteParams{
@@ -46,7 +45,7 @@ func (p *running) startRemote() error {
 	p.shared.tooBig = r.tooBig
 	now := p.shared.clock.Now()
 	for _, c := range p.cfg.EnabledPeers() {
-		if peer, ok := r.AddPeer(now, r.peerParams(c, mtu)); ok {
+		if peer, ok := r.AddPeer(now, peerParams(p.cfg, c)); ok {
 			r.rates[peer] = &rates{}
 		}
 	}
@@ -54,54 +53,30 @@ func (p *running) startRemote() error {
 	if err != nil {
 		return fmt.Errorf("prepare routing: %w", err)
 	}
-	p.atEnd(server.Close)
+	r.system = newRemoteSystem(r, server)
+	p.atEnd(r.system.close)
 	if err := p.openDevice(mtu); err != nil {
 		return err
 	}
-	if err := server.SetService(r.service(mtu)); err != nil {
+	if err := r.system.set(p.cfg); err != nil {
 		return fmt.Errorf("set up addresses, forwarding and translation: %w", err)
 	}
 	if err := r.listen(); err != nil {
 		return err
 	}
-	watch, err := p.watch()
-	if err != nil {
+	if r.system.changes, err = p.watch(); err != nil {
 		return err
 	}
+	if r.system.firewall, err = system.OpenFirewallWatch(); err != nil {
+		return fmt.Errorf("watch the firewall: %w", err)
+	}
+	p.config.role = r
+	p.group.start(r.system.firewall)
 	p.startLoop(r)
-	p.group.start(funcTask{"system", func(ctx context.Context) error { return r.repair(ctx, server, watch.Changes()) }})
+	r.system.ended = make(chan struct{})
+	p.group.start(r.system)
 	p.startControl(r.handle)
 	return nil
-}
-
-// peerParams translates a peer of the configuration.
-func (r *remote) peerParams(c config.Peer, mtu int) node.PeerParams {
-	portal := r.run.cfg.Portal
-	s := wire.SessionConfig{
-		Address4: netip.PrefixFrom(c.Address, portal.Remote.Address.Bits()), MTU: uint16(mtu), Peer4: portal.Remote.Address.Addr(),
-		DNS: portal.DNSServers[:min(len(portal.DNSServers), wire.MaxDNS)],
-	}
-	owned := []netip.Prefix{netip.PrefixFrom(c.Address, c.Address.BitLen())}
-	if c.Address6.IsValid() && len(portal.Remote.Address6) > 0 {
-		s.Address6 = netip.PrefixFrom(c.Address6, portal.Remote.Address6[0].Bits())
-		s.Peer6 = portal.Remote.Address6[0].Addr()
-		owned = append(owned, netip.PrefixFrom(c.Address6, c.Address6.BitLen()))
-	}
-	owned = append(append(owned, c.Prefix...), c.Prefix6...)
-	return node.PeerParams{
-		Name: c.Name, Key: handshake.PublicKey(c.PublicKey), PSK: handshake.PresharedKey(c.PresharedKey), Owned: owned, Config: s.Append(nil),
-	}
-}
-
-func (r *remote) service(mtu int) system.Service {
-	portal := r.run.cfg.Portal
-	s := system.Service{Device: portal.Device, MTU: mtu, NAT: portal.Remote.Mode == config.ModeNAT}
-	s.Addresses = append([]netip.Prefix{portal.Remote.Address}, portal.Remote.Address6...)
-	s.Uplink4 = portal.Remote.Interface
-	if len(portal.Remote.Address6) > 0 {
-		s.Uplink6 = portal.Remote.Interface
-	}
-	return s
 }
 
 // listen opens the sockets.
@@ -121,23 +96,6 @@ func (r *remote) listen() error {
 		r.busy = append(r.busy, false)
 	}
 	return nil
-}
-
-// repair puts back what others took away.
-func (r *remote) repair(ctx context.Context, server *system.Server, changes <-chan system.Event) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case e := <-changes:
-			if e.Kind != system.Changed {
-				continue
-			}
-			if err := server.Repair(); err != nil {
-				r.run.log.Warn("repair routing", "err", err)
-			}
-		}
-	}
 }
 
 // receive takes what a socket read.

@@ -120,6 +120,9 @@ func (r *local) status(now mono.Time) stats.Status {
 	var links []stats.Link
 	usable := false
 	for i, l := range r.links {
+		if l.Name == "" {
+			continue // was removed
+		}
 		state := r.sys.linkState(i)
 		if r.paused[i] {
 			state = stats.LinkPaused
@@ -130,7 +133,7 @@ func (r *local) status(now mono.Time) stats.Status {
 	if !usable {
 		s.State = stats.SessionDown
 	}
-	for _, l := range r.run.cfg.Links {
+	for _, l := range r.run.configuration().Links {
 		if !l.Enabled {
 			links = append(links, stats.Link{Name: l.Name, Interface: l.Interface, State: stats.LinkDisabled, Metric: l.Metric})
 		}
@@ -169,5 +172,7 @@ func (r *remote) status(now mono.Time) stats.Status {
 		}
 		sessions = append(sessions, s)
 	}
-	return r.run.status(sessions, nil, r.Drops())
+	out := r.run.status(sessions, nil, r.Drops())
+	out.Advice = r.system.toldAdvice()
+	return out
 }

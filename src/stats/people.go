@@ -15,6 +15,7 @@ func (s *Status) People() string {
 		role = "server"
 	}
 	fmt.Fprintf(&out, "mpproxy %s on the %s, running for %s\n", s.Version, role, duration(s.UptimeSeconds))
+	s.trouble(&out)
 	if len(s.Sessions) == 0 {
 		if s.Role == "remote" {
 			out.WriteString("No router is known yet.\n")
@@ -29,6 +30,19 @@ func (s *Status) People() string {
 	s.otherLinks(&out)
 	drops(&out, s)
 	return out.String()
+}
+
+// trouble writes what people should do something about.
+func (s *Status) trouble(out *strings.Builder) {
+	if s.ConfigProblem != "" {
+		fmt.Fprintf(out, "The configuration is wrong, an older one is in force:\n%s\n", s.ConfigProblem)
+	}
+	if len(s.ConfigRestart) > 0 {
+		fmt.Fprintf(out, "Changed, but needs a restart: %s\n", strings.Join(s.ConfigRestart, ", "))
+	}
+	for _, line := range s.Advice {
+		fmt.Fprintf(out, "%s\n", upperFirst(line))
+	}
 }
 
 // people writes one session: a sentence, what holds for all of it, and a table of its paths.

@@ -16,6 +16,12 @@ type Status struct {
 	Sessions      []Session         `json:"sessions"` // local: one; remote: one for each peer, also those not connected
 	Links         []Link            `json:"links"`    // local: every configured link
 	Drops         map[string]uint64 `json:"drops"`    // packets by Reason that belong to no session
+	// ConfigProblem says what is wrong in the configuration file, as long as an older one stays in force.
+	ConfigProblem string `json:"config_problem,omitempty"`
+	// ConfigRestart are the options that were changed in the file and need a restart.
+	ConfigRestart []string `json:"config_restart,omitempty"`
+	// Advice is what the owner of this machine should do, one sentence each.
+	Advice []string `json:"advice,omitempty"`
 }
 
 // SessionState says how a session is.

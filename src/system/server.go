@@ -19,6 +19,8 @@ type Server struct {
 	set     bool
 	way     wayIn
 	advice  []string
+	seen    string // of the host's firewall
+	moved   bool
 }
 
 // OpenServer removes what a killed daemon left and changes nothing else yet. Every change is logged as the command line
@@ -63,6 +65,9 @@ func (s *Server) setFirewall(force bool) error {
 	if err != nil {
 		s.log.Warn("could not see all of this server's firewall", "err", err)
 	}
+	if now := fmt.Sprint(found); now != s.seen {
+		s.seen, s.moved = now, true
+	}
 	way := chooseWayIn(found)
 	if !force && way.equal(s.way) {
 		return nil
@@ -84,6 +89,13 @@ func (s *Server) listening() (ports []string) {
 // Advice is what the owner of this server's firewall has to add, one sentence each: chains that drop what they do not
 // know, and in which we have no hand. See Check for whether it is so.
 func (s *Server) Advice() []string { return s.advice }
+
+// Moved reports whether the host's firewall looked different since the last call.
+func (s *Server) Moved() bool {
+	moved := s.moved
+	s.moved = false
+	return moved
+}
 
 // Repair puts back what somebody else removed, and follows the host's firewall when that moved.
 func (s *Server) Repair() error {

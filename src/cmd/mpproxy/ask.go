@@ -123,3 +123,25 @@ func link(ctx context.Context, c *call) error {
 	}
 	return control.Call(ctx, path, control.Request{Cmd: control.CmdLink, Link: name, Action: action}, nil)
 }
+
+// reload makes the running portal read its configuration again, and says what came of it.
+func reload(ctx context.Context, c *call) error {
+	path, err := c.socketPath()
+	if err != nil {
+		return err
+	}
+	var done control.Reloaded
+	if err := control.Call(ctx, path, control.Request{Cmd: control.CmdReload}, &done); err != nil {
+		return err
+	}
+	for _, change := range done.Changes {
+		fmt.Fprintf(c.out, "changed: %s\n", change)
+	}
+	for _, option := range done.Restart {
+		fmt.Fprintf(c.out, "needs a restart: %s\n", option)
+	}
+	if len(done.Changes)+len(done.Restart) == 0 {
+		fmt.Fprintln(c.out, "nothing changed")
+	}
+	return nil
+}

@@ -61,6 +61,7 @@ func commands() []command {
 		{name: "pair", args: "[NAME]", help: "on the server: print a token for a router", flags: []string{"list"},
 			takes: []string{"uses", "expires", "replace", "endpoint", "revoke"}, most: 1, run: pair},
 		{name: "peers", args: "[ACTION NAME …]", help: "on the server: list routers; rename, limit, revoke, allow one", most: 4, run: peers},
+		{name: "reload", help: "read the configuration again and apply what differs", run: reload},
 		{name: "genkey", help: "print a new private key", run: genkey},
 		{name: "pubkey", help: "print the public key of the private key on standard input", run: pubkey},
 		{name: "version", help: "print the version", run: printVersion},

@@ -72,6 +72,7 @@ mpproxy [--config FILE] [--socket PATH] [COMMAND]
   link NAME pause|resume    stop using a connection until restart; use it again
   pair [NAME]               on the server: print a token for a router
   peers [ACTION NAME …]     on the server: list routers; rename, limit, revoke, allow one
+  reload                    read the configuration again and apply what differs
   genkey                    print a new private key
   pubkey                    print the public key of the private key on standard input
   version                   print the version
