@@ -116,7 +116,7 @@ func (b *bench) play(only string) error {
 		b.say("== %s: %s", s.name, s.about)
 		if err := s.run(b); err != nil {
 			b.say("%s: %v", s.name, err)
-			errs = append(errs, fmt.Errorf("%s: %w", s.name, err))
+			errs = append(errs, fmt.Errorf("section %s did not run to its end", s.name))
 		}
 	}
 	return errors.Join(errs...)

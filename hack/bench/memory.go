@@ -42,9 +42,13 @@ func (b *bench) memory() error {
 		return err
 	}
 	return b.withPortals(links, 0, func(l *lab.Lab) error {
-		time.Sleep(settleTime)
 		daemons := map[string]*lab.Daemon{"router": l.Router, "remote": l.Remote}
+		time.Sleep(settleTime)
+		before := map[string]float64{"router": cpuOf(l.Router.Pid()), "remote": cpuOf(l.Remote.Pid())}
+		time.Sleep(settleTime)
 		for role, d := range daemons {
+			b.add(&row{section: section, what: role + ", processor time, idle", unit: "%",
+				values: []float64{100 * (cpuOf(d.Pid()) - before[role]) / settleTime.Seconds()}})
 			rows[role+"idle"].values = append(rows[role+"idle"].values, resident(d.Pid(), "VmRSS:"))
 		}
 		for _, way := range []lab.Direction{lab.Down, lab.Up} {

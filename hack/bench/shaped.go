@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"mpproxy/hack/lab"
@@ -120,7 +122,9 @@ func (b *bench) withPortals(links []linksim.Params, run int, f func(*lab.Lab) er
 	if err != nil {
 		return err
 	}
-	err = l.StartPortals()
+	if err = l.StartPortals(); err == nil {
+		err = waitRouted(l)
+	}
 	if err == nil {
 		err = f(l)
 	}
@@ -135,6 +139,25 @@ func (b *bench) withPortals(links []linksim.Params, run int, f func(*lab.Lab) er
 		err = also
 	}
 	return err
+}
+
+// waitRouted waits until the router sends the LAN into the tunnel: a connection begun before would break then.
+func waitRouted(l *lab.Lab) error {
+	deadline := time.Now().Add(startLimit)
+	for {
+		rules, err := command("ip", "-n", l.Namespace("router"), "rule")
+		if err != nil {
+			return err
+		}
+		if strings.Contains(rules, "iif lan0") {
+			time.Sleep(200 * time.Millisecond) // and the address translation, which comes with it
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return errors.New("the router does not send its LAN into the tunnel")
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 }
 
 // transferOver runs one TCP transfer and returns its rate in bit/s after the start.

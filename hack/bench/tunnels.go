@@ -256,7 +256,7 @@ func (d *direct) measure(t *tunnel, direction string, length time.Duration) (r t
 	}
 	defer func() { _ = serve.Process.Kill(); _ = serve.Wait() }()
 	time.Sleep(100 * time.Millisecond)
-	before := [2]float64{cpuOf(t.router), cpuOf(t.server)}
+	before := [2]float64{cpuOf(t.router.Process.Pid), cpuOf(t.server.Process.Pid)}
 	client := d.inside("client", self)
 	client.Env = append(os.Environ(), tcpVariable+"="+direction+" "+targetAddress+" "+strconv.FormatFloat(length.Seconds(), 'f', 2, 64))
 	client.Stderr = os.Stderr
@@ -269,15 +269,15 @@ func (d *direct) measure(t *tunnel, direction string, length time.Duration) (r t
 		return r, err
 	}
 	r.bits = bytes * 8 / seconds
-	r.router = (cpuOf(t.router) - before[0]) / (bytes / 1e9)
-	r.cpu = r.router + (cpuOf(t.server)-before[1])/(bytes/1e9)
+	r.router = (cpuOf(t.router.Process.Pid) - before[0]) / (bytes / 1e9)
+	r.cpu = r.router + (cpuOf(t.server.Process.Pid)-before[1])/(bytes/1e9)
 	r.rss = [2]float64{resident(t.router.Process.Pid, "VmRSS:"), resident(t.server.Process.Pid, "VmRSS:")}
 	return r, nil
 }
 
 // cpuOf is the processor time a daemon has used, in seconds.
-func cpuOf(cmd *exec.Cmd) float64 {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid))
+func cpuOf(pid int) float64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0
 	}
