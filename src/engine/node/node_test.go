@@ -202,9 +202,9 @@ func TestServerClosesPath(t *testing.T) {
 	}
 	p.run(time.Second, nil)
 	first, _ := p.local.LinkPath(0)
-	lose := true
 	p.peer.LeavePath(p.now, first)
-	p.run(time.Second, func(up bool, _ []byte) bool { was := lose; lose = lose && up; return was && !up }) // the first word of it is lost
+	p.run(100*time.Millisecond, func(up bool, _ []byte) bool { return !up }) // the first word of it is lost
+	p.run(2*time.Second, nil)
 	now, ok := p.local.LinkPath(0)
 	if !ok || now == first || !p.local.Path(now).Usable() || len(p.peer.Paths()) != 2 {
 		t.Errorf("path %d after %d, open %v; %d paths at the server", now, first, ok, len(p.peer.Paths()))
