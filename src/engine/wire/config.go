@@ -93,9 +93,24 @@ func (c *SessionConfig) set(kind byte, v []byte) (ok bool) {
 	return ok
 }
 
+// broadcast is nobody's address.
+var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+
+// usableNet reports whether p can be a network inside the tunnel: one that takes a large part of the Internet in would draw
+// the router's own traffic away, so that a server could not be trusted with it.
+func usableNet(p netip.Prefix) bool {
+	if !p.IsValid() || !usable(p.Addr()) {
+		return false
+	}
+	if p.Addr().Is4() {
+		return p.Bits() >= minBits4
+	}
+	return p.Bits() >= minBits6
+}
+
 // usable reports whether a can be a host's address inside the tunnel.
 func usable(a netip.Addr) bool {
-	return a.IsValid() && !a.IsUnspecified() && !a.IsMulticast() && !a.Is4In6()
+	return a.IsValid() && !a.IsUnspecified() && !a.IsMulticast() && !a.IsLoopback() && !a.Is4In6() && a != broadcast
 }
 
 func appendAddr(dst []byte, kind byte, a netip.Addr) []byte {
@@ -104,7 +119,7 @@ func appendAddr(dst []byte, kind byte, a netip.Addr) []byte {
 }
 
 func appendPrefix(dst []byte, kind byte, p netip.Prefix, want4 bool) []byte {
-	if !p.IsValid() || !usable(p.Addr()) || p.Addr().Is4() != want4 {
+	if !usableNet(p) || p.Addr().Is4() != want4 {
 		return dst
 	}
 	raw := p.Addr().AsSlice()
@@ -122,5 +137,5 @@ func parsePrefix(v []byte, bytes int) (netip.Prefix, bool) {
 	}
 	a, ok := parseAddr(v[:bytes], bytes)
 	p := netip.PrefixFrom(a, int(v[bytes]))
-	return p, ok && p.IsValid()
+	return p, ok && usableNet(p)
 }

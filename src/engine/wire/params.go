@@ -24,6 +24,9 @@ const (
 	MaxTextBytes = 255
 	// MaxDNS bounds the name servers of a SessionConfig.
 	MaxDNS = 4
+	// minBits4 and minBits6 are the shortest prefixes of an inner network: 10.0.0.0/8, and what a provider gets.
+	minBits4 = 8
+	minBits6 = 32
 	// MinMTU is the least inner MTU that a SessionConfig may carry (RFC 791: every host takes 576 bytes).
 	MinMTU = 576
 
