@@ -36,7 +36,7 @@ func bars(title string, rows []*row) string {
 			return plotText + v/most[r.unit]*(plotWidth-plotText-110)
 		}
 		colour := "#4a7ab5"
-		if !r.ok() {
+		if r.verdict() == missed {
 			colour = "#c0504d"
 		}
 		m := median(r.values)

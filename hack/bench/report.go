@@ -63,14 +63,17 @@ func (r *row) target() string {
 	return ""
 }
 
+// missed is the verdict on a row that missed its target, or was not measured at all.
+const missed = "MISSED"
+
 func (r *row) verdict() string {
 	switch {
 	case r.judge == unjudged:
 		return ""
-	case r.ok():
+	case len(r.values) > 0 && r.ok():
 		return "ok"
 	}
-	return "MISSED"
+	return missed
 }
 
 // cells are the row's columns as text.
@@ -120,7 +123,7 @@ func (r *report) add(rows ...*row) {
 // missed counts the rows that missed their target.
 func (r *report) missed() (n int) {
 	for _, one := range r.rows {
-		if !one.ok() {
+		if one.verdict() == missed {
 			n++
 		}
 	}
