@@ -1,0 +1,55 @@
+package mpp
+
+import "time"
+
+const (
+	// BlockBytes is the unit of buffers, and the most payload of a frame.
+	BlockBytes = 16 << 10
+	// MaxRecord bounds the plaintext of a record: one full data frame, and acknowledgement, reset and pings before it.
+	MaxRecord = BlockBytes + 2048
+	// minChunk is one packet on most paths: less costs more in headers than it gains in delay.
+	minChunk = 1400
+	// chunkTime is how long one frame may take to leave at a subflow's rate.
+	chunkTime = 10 * time.Millisecond
+	// initialWindow is how much may be under way to a receiver that has said nothing yet.
+	initialWindow = 128 << 10
+	// minWindow is what a connection keeps under pressure.
+	minWindow = 16 << 10
+	// windowGain is how many round trips of data the window holds: what is held up by the slowest, what goes on
+	// meanwhile, and room to grow.
+	windowGain = 2.5
+	// poolPressure is the fill of the pool above which windows shrink, poolPlenty below which they may grow.
+	poolPressure = 0.75
+	poolPlenty   = 0.5
+	// firstFlight is what a subflow gets before anything is known of it, and floorFlight what it always may have.
+	firstFlight = 64 << 10
+	floorFlight = 16 << 10
+	// slackFlight is beside two round trips of a subflow's rate the time that may be under way: batches, late
+	// acknowledgements.
+	slackFlight = 50 * time.Millisecond
+	// defaultRTT is assumed of a subflow that has not answered yet: rather slow, so that it gets no tail.
+	defaultRTT = 200 * time.Millisecond
+	// ackDelay and ackBytes: an acknowledgement waits so long, or for so much.
+	ackDelay = 5 * time.Millisecond
+	ackBytes = 64 << 10
+	// ackPatience is how long the best subflow may take to fetch an acknowledgement until any may.
+	ackPatience = 25 * time.Millisecond
+	// lateFactor times the predicted time (and lateSlack) is when data on a subflow is sent again on others.
+	lateFactor = 1.5
+	lateSlack  = 10 * time.Millisecond
+	// againAfter is how long what a receiver had no room for waits to be sent again.
+	againAfter = 50 * time.Millisecond
+	// estimateSpan is how long a rate or a least round trip counts at most, twice that at the longest.
+	estimateSpan = 2 * time.Second
+	rttSpan      = 15 * time.Second
+	// pingEvery keeps a subflow alive through translators and proxies; deadAfter without an answer it is dead.
+	pingEvery = 20 * time.Second
+	deadAfter = 15 * time.Second
+	// maxRanges is how many ranges an acknowledgement tells, maxHeld how many a receiver keeps.
+	maxRanges = 64
+	maxHeld   = 1024
+	// maxSubflows bounds the subflows of a connection at a time.
+	maxSubflows = 64
+	// scanTail is how many segments are looked at for a tail that another subflow would finish sooner.
+	scanTail = 64
+)

@@ -1,0 +1,126 @@
+package mpp
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// Pool is the memory of all connections of a portal, in blocks. Safe for concurrent use.
+type Pool struct {
+	limit int64
+	used  atomic.Int64
+	mu    sync.Mutex
+	free  [][]byte
+}
+
+// keepFree is how many unused blocks a pool keeps for the next user.
+const keepFree = 256
+
+// NewPool returns a pool of at most limit bytes.
+func NewPool(limit int) *Pool { return &Pool{limit: int64(limit)} }
+
+// Used returns the bytes in use. It may exceed Limit by one block for each connection that holds nothing else.
+func (p *Pool) Used() int { return int(p.used.Load()) }
+
+// Limit returns the bytes that the pool may use.
+func (p *Pool) Limit() int { return int(p.limit) }
+
+// fill is the used part of the pool.
+func (p *Pool) fill() float64 { return float64(p.used.Load()) / float64(p.limit) }
+
+// get returns a block, or nil if the pool is empty and the caller can wait.
+func (p *Pool) get(must bool) []byte {
+	if p.used.Add(BlockBytes) > p.limit && !must {
+		p.used.Add(-BlockBytes)
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.free); n > 0 {
+		b := p.free[n-1]
+		p.free = p.free[:n-1]
+		return b
+	}
+	return make([]byte, BlockBytes)
+}
+
+func (p *Pool) put(b []byte) {
+	p.used.Add(-BlockBytes)
+	p.mu.Lock()
+	if len(p.free) < keepFree {
+		p.free = append(p.free, b)
+	}
+	p.mu.Unlock()
+}
+
+// buffer holds a part of a stream in blocks of a pool.
+type buffer struct {
+	pool   *Pool
+	first  uint64   // the stream's offset of blocks[0]
+	end    uint64   // behind the last byte that was put in
+	blocks [][]byte // nil: nothing there yet
+	held   int      // blocks that are not nil
+}
+
+// put stores bytes at an offset not below first, and returns how many found room. A buffer that holds nothing gets
+// one block in any case, so that every connection goes on however slowly.
+func (b *buffer) put(offset uint64, p []byte) int {
+	done := 0
+	for done < len(p) {
+		at := offset + uint64(done) - b.first
+		i, from := int(at/BlockBytes), int(at%BlockBytes)
+		for i >= len(b.blocks) {
+			b.blocks = append(b.blocks, nil)
+		}
+		if b.blocks[i] == nil {
+			// The block that holds up all others is given in any case.
+			if b.blocks[i] = b.pool.get(b.held == 0 || i == 0); b.blocks[i] == nil {
+				break
+			}
+			b.held++
+		}
+		done += copy(b.blocks[i][from:], p[done:])
+	}
+	b.end = max(b.end, offset+uint64(done))
+	return done
+}
+
+// view returns at most n of the bytes at offset, as many as lie together.
+func (b *buffer) view(offset uint64, n int) []byte {
+	at := offset - b.first
+	block, from := b.blocks[at/BlockBytes], int(at%BlockBytes)
+	return block[from:min(BlockBytes, from+n)]
+}
+
+// release gives back what is below offset; nothing remains if that is the end.
+func (b *buffer) release(offset uint64) {
+	n := int((offset - b.first) / BlockBytes)
+	all := offset >= b.end
+	if all {
+		n = len(b.blocks)
+	}
+	for _, block := range b.blocks[:min(n, len(b.blocks))] {
+		if block != nil {
+			b.held--
+			b.pool.put(block)
+		}
+	}
+	switch {
+	case all:
+		b.blocks, b.first = b.blocks[:0], offset
+		if cap(b.blocks) > 64 {
+			b.blocks = nil
+		}
+	case n > 0:
+		left := copy(b.blocks, b.blocks[n:])
+		clear(b.blocks[left:])
+		b.blocks = b.blocks[:left]
+		b.first += uint64(n) * BlockBytes
+	}
+}
+
+// drop gives all back.
+func (b *buffer) drop() {
+	b.end = min(b.end, b.first)
+	b.release(b.first)
+}

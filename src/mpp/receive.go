@@ -1,0 +1,283 @@
+package mpp
+
+import (
+	"time"
+
+	"mpproxy/src/engine/mono"
+)
+
+// Receive takes the plaintext of a record that came on a subflow. After an error the subflow is to be closed and
+// removed: it carries something that is not ours.
+func (c *Conn) Receive(now mono.Time, id uint16, record []byte) error {
+	s := c.find(id)
+	if s == nil {
+		return ErrFrame
+	}
+	s.heard = now
+	for len(record) > 0 {
+		rest, err := ParseFrame(record, &c.frame)
+		if err != nil || c.frame.MID != c.p.MID {
+			return ErrFrame
+		}
+		record = rest
+		if c.err != nil || c.closed {
+			continue
+		}
+		if !c.take(now, s, &c.frame) {
+			c.Reset(CodeProtocol)
+			return ErrFrame
+		}
+	}
+	return nil
+}
+
+// take is false for a frame that makes no sense.
+func (c *Conn) take(now mono.Time, s *subflow, f *Frame) bool {
+	switch f.Type {
+	case FrameData:
+		return c.takeData(now, s, f)
+	case FrameAck:
+		return c.takeAck(now, f)
+	case FrameReset:
+		c.fail(&ResetError{Code: f.Code, Remote: true})
+	case FramePing:
+		s.pong, s.pongEcho = true, f.Offset
+	case FramePong:
+		if s.pingSent != 0 && f.Offset == uint64(s.pingSent) {
+			s.heardRTT(now, now.Sub(s.pingSent))
+			s.pingSent = 0
+		}
+	}
+	return true
+}
+
+func (c *Conn) takeData(now mono.Time, s *subflow, f *Frame) bool {
+	from, to := f.Offset, f.Offset+uint64(len(f.Payload))
+	fin := f.Flags&FlagFin != 0
+	if fin && c.finKnown && c.finAt != to || c.finKnown && to > c.finAt || to > c.told || fin && !c.finKnown && c.highest() > to {
+		return false
+	}
+	size := len(f.Payload)
+	if fin {
+		size++
+	}
+	s.got += uint64(size)
+	c.ackNew += size
+	orderly := from <= c.next && to >= c.next
+	if to <= c.next {
+		// The other side has not heard that it came: perhaps the way that acknowledgements take is dead.
+		c.counts.Doubled += uint64(len(f.Payload))
+		s.ackHere = true
+	}
+	if fin {
+		c.finKnown, c.finAt = true, to
+	}
+	c.store(from, f.Payload, fin)
+	switch {
+	case c.complete():
+		for _, each := range c.subs {
+			each.ackHere = true
+		}
+		c.ackAt = now
+	case !orderly || c.ackNew >= ackBytes:
+		c.ackAt = now
+	default:
+		c.ackSoon(now)
+	}
+	return true
+}
+
+// highest is behind the last byte that has come.
+func (c *Conn) highest() uint64 {
+	if n := len(c.held); n > 0 {
+		return c.held[n-1].To
+	}
+	return c.next
+}
+
+func (c *Conn) ackSoon(now mono.Time) {
+	if at := now.Add(ackDelay); c.ackAt == 0 || at < c.ackAt {
+		c.ackAt = at
+	}
+}
+
+// store keeps the new part of a payload, as far as there is room.
+func (c *Conn) store(from uint64, p []byte, fin bool) {
+	to := from + uint64(len(p))
+	if fin {
+		to++
+	}
+	if to <= c.next {
+		return
+	}
+	if skip := c.next - min(c.next, from); skip > 0 {
+		p, from = p[min(skip, uint64(len(p))):], from+skip
+	}
+	if len(c.held) >= maxHeld && from > c.next {
+		c.counts.Refused += uint64(len(p))
+		return
+	}
+	n := c.in.put(from, p)
+	c.counts.Refused += uint64(len(p) - n)
+	if n < len(p) {
+		to = from + uint64(n)
+	}
+	if from == to {
+		return
+	}
+	c.held.add(Span{from, to}, maxHeld+1)
+	if c.held[0].From <= c.next {
+		c.next = c.held[0].To
+		c.held.cut(c.next)
+	}
+}
+
+// grow makes the window fit how fast the client reads and how late the slowest subflow may be.
+func (c *Conn) grow(now mono.Time) {
+	const often = 20 * time.Millisecond
+	if span := now.Sub(c.meter.since); span >= often {
+		rate := float64(c.read-c.meter.read) / span.Seconds()
+		longest := time.Duration(0)
+		for _, s := range c.subs {
+			longest = max(longest, s.minRTT(now)+s.minRTT(now)/2)
+		}
+		want := int(windowGain * rate * (longest + 2*slackFlight).Seconds())
+		switch fill := c.p.Pool.fill(); {
+		case fill > poolPressure:
+			c.window = max(minWindow, c.window/2)
+		case want > c.window && fill < poolPlenty:
+			c.window = min(want, 2*c.window, c.p.MaxBuffer)
+		case c.window < initialWindow && fill < poolPlenty:
+			c.window = initialWindow
+		}
+		if span >= 4*often || c.window >= want {
+			c.meter = meter{now, c.read}
+		}
+	}
+	if limit := c.read + uint64(c.window); limit > c.told && (limit-c.told >= uint64(c.window)/4 || int64(c.told-c.come()) < int64(c.window)/2) {
+		c.ackAt = now
+	}
+}
+
+// takeAck takes an acknowledgement.
+func (c *Conn) takeAck(now mono.Time, f *Frame) bool {
+	if f.Offset > c.sent || f.HasLimit && f.Limit > maxOffset {
+		return false
+	}
+	if f.HasLimit {
+		c.limit = max(c.limit, f.Limit)
+	}
+	for i := c.firstSeg; i < len(c.segs) && c.segs[i].From < f.Offset; i++ {
+		if c.segs[i].To <= f.Offset {
+			c.ack(c.segs[i])
+		}
+	}
+	for _, r := range f.Ranges {
+		if r.To > c.sent {
+			return false
+		}
+		for i := c.searchSegment(r.From); i < len(c.segs) && c.segs[i].To <= r.To; i++ {
+			c.ack(c.segs[i])
+		}
+	}
+	for _, p := range f.Progress {
+		if s := c.find(p.Subflow); s != nil && !c.advance(now, s, p.Bytes, f.Flags&FlagComplete != 0) {
+			return false
+		}
+	}
+	c.dropAcked()
+	c.resize(now)
+	return true
+}
+
+// searchSegment returns the first segment that begins at or behind offset.
+func (c *Conn) searchSegment(offset uint64) int {
+	low, high := c.firstSeg, len(c.segs)
+	for low < high {
+		if mid := (low + high) / 2; c.segs[mid].From < offset {
+			low = mid + 1
+		} else {
+			high = mid
+		}
+	}
+	return low
+}
+
+func (c *Conn) ack(seg *segment) {
+	if seg.lost {
+		seg.lost = false
+		c.lost--
+	}
+	seg.acked = true
+}
+
+// advance notes how much has come on a subflow. What came and is not acknowledged was refused, and is sent again.
+func (c *Conn) advance(now mono.Time, s *subflow, bytes uint64, complete bool) bool {
+	if bytes > s.sent {
+		return false
+	}
+	if bytes <= s.arrived {
+		return true
+	}
+	var newest flight
+	for s.head < len(s.fifo) && s.fifo[s.head].mark <= bytes {
+		newest = s.fifo[s.head]
+		s.fifo[s.head] = flight{}
+		s.head++
+		c.landed(s, newest.seg)
+		if !newest.seg.acked && newest.seg.flights == 0 {
+			wait := againAfter
+			if !complete {
+				wait *= 4
+			}
+			c.lose(newest.seg, now.Add(wait))
+		}
+	}
+	s.arrived = bytes
+	if newest.size > 0 {
+		s.stalled = false
+		s.sample(now, &newest)
+	}
+	return true
+}
+
+// landed takes one of a segment's copies off a subflow.
+func (c *Conn) landed(s *subflow, seg *segment) {
+	seg.flights--
+	seg.on &^= s.bit()
+	c.recycle(seg)
+}
+
+// recycle keeps a segment that nothing refers to for the next use.
+func (c *Conn) recycle(seg *segment) {
+	if seg.acked && seg.flights == 0 && seg.To <= c.acked && len(c.spare) < 256 {
+		c.spare = append(c.spare, seg)
+	}
+}
+
+// lose has a segment sent again.
+func (c *Conn) lose(seg *segment, after mono.Time) {
+	if !seg.acked && !seg.lost {
+		seg.lost, seg.after = true, after
+		c.lost++
+	}
+}
+
+// dropAcked forgets what is acknowledged without a gap before it.
+func (c *Conn) dropAcked() {
+	for c.firstSeg < len(c.segs) && c.segs[c.firstSeg].acked {
+		seg := c.segs[c.firstSeg]
+		c.segs[c.firstSeg] = nil
+		c.firstSeg++
+		c.acked = seg.To
+		c.recycle(seg)
+	}
+	if c.firstSeg > 64 && c.firstSeg*2 > len(c.segs) {
+		n := copy(c.segs, c.segs[c.firstSeg:])
+		clear(c.segs[n:])
+		c.segs, c.firstSeg = c.segs[:n], 0
+	}
+	if below := min(c.acked, c.written); below > c.out.first {
+		c.out.release(below)
+	}
+}

@@ -1,0 +1,145 @@
+package mpp
+
+import (
+	"crypto/hkdf"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+
+	"mpproxy/src/engine/session"
+	"mpproxy/src/engine/wire"
+)
+
+// Hello bytes.
+const (
+	// HelloBytes is the length of a hello.
+	HelloBytes = 18
+	// HelloMagic is its first byte, so that one port can serve other protocols too.
+	HelloMagic = 'M'
+	version    = 1
+	lengthSize = 2
+	// Overhead is what a record adds to its plaintext.
+	Overhead = lengthSize + wire.TagBytes
+)
+
+// Errors of subflows.
+var (
+	ErrHello  = errors.New("parse hello: not a hello of this version")
+	ErrForged = errors.New("open record: not authentic")
+	ErrLength = errors.New("open record: impossible length")
+)
+
+// Secret is what both portals export from their live session for subflows. It is not to be stored or shown.
+type Secret struct {
+	suite session.Suite
+	key   [session.SecretBytes]byte
+	id    uint64
+}
+
+// NewSecret prepares what a session exported.
+func NewSecret(suite session.Suite, exported [session.SecretBytes]byte) Secret {
+	id := derive(exported, "mpproxy mpp id")
+	return Secret{suite, derive(exported, "mpproxy mpp subflows"), binary.BigEndian.Uint64(id[:])}
+}
+
+// ID names the secret in hellos.
+func (s Secret) ID() uint64 { return s.id }
+
+// String hides the secret from logs.
+func (s Secret) String() string { return "(secret hidden)" }
+
+// Client returns both directions of a subflow for the side that opens it. A ticket is used once for each secret.
+func (s Secret) Client(ticket uint64) (*Sealer, *Opener, error) {
+	return s.subflow(ticket, "up", "down")
+}
+
+// Server returns both directions for the side that accepted the subflow.
+func (s Secret) Server(ticket uint64) (*Sealer, *Opener, error) {
+	return s.subflow(ticket, "down", "up")
+}
+
+func (s Secret) subflow(ticket uint64, out, in string) (*Sealer, *Opener, error) {
+	var number [8]byte
+	binary.BigEndian.PutUint64(number[:], ticket)
+	sending, err := session.NewKeys(s.suite, session.Encrypt, derive(s.key, out+string(number[:])))
+	if err != nil {
+		return nil, nil, err
+	}
+	receiving, err := session.NewKeys(s.suite, session.Encrypt, derive(s.key, in+string(number[:])))
+	if err != nil {
+		return nil, nil, err
+	}
+	return &Sealer{keys: sending}, &Opener{keys: receiving}, nil
+}
+
+func derive(secret [session.SecretBytes]byte, label string) (out [session.SecretBytes]byte) {
+	b, err := hkdf.Expand(sha256.New, secret[:], label, len(out))
+	if err != nil {
+		panic("mpp: " + err.Error()) // only an output that is too long makes it fail
+	}
+	copy(out[:], b)
+	return out
+}
+
+// AppendHello appends a hello.
+func AppendHello(b []byte, secret, ticket uint64) []byte {
+	b = binary.BigEndian.AppendUint64(append(b, HelloMagic, version), secret)
+	return binary.BigEndian.AppendUint64(b, ticket)
+}
+
+// ParseHello takes a hello apart: HelloBytes are needed.
+func ParseHello(b []byte) (secret, ticket uint64, err error) {
+	if len(b) < HelloBytes || b[0] != HelloMagic || b[1] != version {
+		return 0, 0, ErrHello
+	}
+	return binary.BigEndian.Uint64(b[2:]), binary.BigEndian.Uint64(b[10:]), nil
+}
+
+// Sealer protects the records of one direction of a subflow.
+type Sealer struct {
+	keys   *session.Keys
+	sealer session.Sealer
+	number uint64
+}
+
+// RecordSpace is where in a buffer the plaintext of a record begins, for Seal.
+const RecordSpace = lengthSize
+
+// Seal turns b into a record in place: RecordSpace free bytes, then the plaintext, at most MaxRecord of it, with
+// capacity for the tag behind.
+func (s *Sealer) Seal(b []byte) []byte {
+	plain := b[lengthSize:]
+	binary.BigEndian.PutUint16(b, uint16(len(plain)+wire.TagBytes))
+	out := s.sealer.Seal(s.keys, b[:lengthSize], b[:lengthSize:lengthSize], plain, 0, s.number)
+	s.number++
+	return out
+}
+
+// Opener opens the records of one direction of a subflow.
+type Opener struct {
+	keys   *session.Keys
+	opener session.Opener
+	number uint64
+}
+
+// Open opens the first record of b in place. It returns its plaintext and how many bytes of b it took; 0 if the
+// record is not whole yet, and needs so many bytes in all. After an error the subflow is to be closed.
+func (o *Opener) Open(b []byte) (plain []byte, took, needs int, err error) {
+	if len(b) < lengthSize {
+		return nil, 0, lengthSize, nil
+	}
+	n := int(binary.BigEndian.Uint16(b))
+	if n < wire.TagBytes || n > MaxRecord+wire.TagBytes {
+		return nil, 0, 0, ErrLength
+	}
+	if len(b) < lengthSize+n {
+		return nil, 0, lengthSize + n, nil
+	}
+	body := b[lengthSize : lengthSize+n]
+	plain, err = o.opener.OpenWith(o.keys, body[:0], b[:lengthSize:lengthSize], body, 0, o.number)
+	if err != nil {
+		return nil, 0, 0, ErrForged
+	}
+	o.number++
+	return plain, lengthSize + n, 0, nil
+}

@@ -1,0 +1,317 @@
+package mpp
+
+import (
+	"time"
+
+	"mpproxy/src/engine/mono"
+)
+
+// Poll appends the plaintext of the next record for a subflow to dst: call it when the subflow has room, and whenever
+// something happened to the connection. Nothing is appended if this subflow has nothing to do now. At most MaxRecord
+// bytes are appended.
+func (c *Conn) Poll(now mono.Time, id uint16, dst []byte) []byte {
+	s := c.find(id)
+	if s == nil || c.closed {
+		return dst
+	}
+	if c.err != nil {
+		if s.reset {
+			s.reset = false
+			dst = c.append(dst, &Frame{Type: FrameReset, Code: c.err.(*ResetError).Code})
+		}
+		return dst
+	}
+	c.checkLate(now)
+	if s.attach {
+		s.attach = false
+		dst = c.append(dst, &Frame{Type: FrameAttach, Subflow: s.id})
+	}
+	if s.pong {
+		s.pong = false
+		dst = c.append(dst, &Frame{Type: FramePong, Offset: s.pongEcho})
+	}
+	if s.pingSent == 0 && now >= s.pingAt {
+		s.pingSent, s.pingAt = now, now.Add(pingEvery)
+		dst = c.append(dst, &Frame{Type: FramePing, Offset: uint64(now)})
+	}
+	if s.ackHere || c.ackAt != 0 && now >= c.ackAt && (c.fastest(now) == s || now.Sub(c.ackAt) > ackPatience) {
+		dst = c.appendAck(s, dst)
+	}
+	return c.appendData(now, s, dst)
+}
+
+func (c *Conn) append(dst []byte, f *Frame) []byte {
+	f.MID = c.p.MID
+	return AppendFrame(dst, f)
+}
+
+// fastest is the subflow on which a small record arrives first.
+func (c *Conn) fastest(now mono.Time) *subflow {
+	var best *subflow
+	var soonest time.Duration
+	for _, s := range c.subs {
+		if at := s.arrival(now, HeaderBytes); best == nil || s.stalled == best.stalled && at < soonest || best.stalled && !s.stalled {
+			best, soonest = s, at
+		}
+	}
+	return best
+}
+
+func (c *Conn) appendAck(s *subflow, dst []byte) []byte {
+	if c.told < c.read+uint64(c.window) {
+		c.told = c.read + uint64(c.window)
+	}
+	f := Frame{Type: FrameAck, Offset: c.next, Limit: c.told, HasLimit: true, Flags: FlagComplete}
+	c.ranges = append(c.ranges[:0], c.held[:min(len(c.held), maxRanges)]...)
+	if len(c.held) > maxRanges {
+		f.Flags = 0
+	}
+	c.progress = c.progress[:0]
+	for _, each := range c.subs {
+		if each.got > 0 {
+			c.progress = append(c.progress, Progress{each.id, each.got})
+		}
+	}
+	f.Ranges, f.Progress = c.ranges, c.progress
+	s.ackHere, c.ackAt, c.ackNew = false, 0, 0
+	return c.append(dst, &f)
+}
+
+// appendData appends one frame of data, if this subflow should carry one.
+func (c *Conn) appendData(now mono.Time, s *subflow, dst []byte) []byte {
+	if s.stalled && len(c.subs) > 1 || s.inflight() >= s.allowed(now) {
+		return dst
+	}
+	seg := c.pickLost(now, s)
+	if seg == nil {
+		if seg = c.pickNew(now, s); seg == nil {
+			if seg = c.pickTail(now, s); seg == nil {
+				s.limitedTo = s.sent
+				return dst
+			}
+		}
+	}
+	size := int(seg.To - seg.From)
+	f := Frame{Type: FrameData, Offset: seg.From}
+	to := min(seg.To, c.written)
+	if seg.To > c.written {
+		f.Flags = FlagFin
+	}
+	// The payload may lie in two blocks: the frame is written without it, and its length put right.
+	start := len(dst)
+	dst = c.append(dst, &f)
+	for at := seg.From; at < to; {
+		part := c.out.view(at, int(to-at))
+		dst = append(dst, part...)
+		at += uint64(len(part))
+	}
+	n := to - seg.From
+	dst[start+4], dst[start+5], dst[start+6], dst[start+7] = byte(n>>24), byte(n>>16), byte(n>>8), byte(n)
+	if seg.To <= c.sent {
+		c.counts.Again += n
+	}
+	c.sent = max(c.sent, seg.To)
+	s.push(now, seg, size)
+	return dst
+}
+
+// pickLost returns what is to be sent again, if no other subflow would have it there sooner.
+func (c *Conn) pickLost(now mono.Time, s *subflow) *segment {
+	left := c.lost
+	for i := c.firstSeg; i < len(c.segs) && left > 0; i++ {
+		seg := c.segs[i]
+		if !seg.lost {
+			continue
+		}
+		left--
+		if now < seg.after || seg.on&s.bit() != 0 {
+			continue
+		}
+		if size := int(seg.To - seg.From); c.sooner(now, s, seg, s.arrival(now, size), size) {
+			continue
+		}
+		seg.lost = false
+		c.lost--
+		return seg
+	}
+	return nil
+}
+
+// sooner reports whether another subflow with room would have a segment there sooner.
+func (c *Conn) sooner(now mono.Time, s *subflow, seg *segment, than time.Duration, size int) bool {
+	for _, o := range c.subs {
+		if o != s && !o.stalled && seg.on&o.bit() == 0 && o.inflight() < o.allowed(now) && o.arrival(now, size) < than*3/4 {
+			return true
+		}
+	}
+	return false
+}
+
+// pickNew makes a segment of what was not sent yet, as much as fits this subflow.
+func (c *Conn) pickNew(now mono.Time, s *subflow) *segment {
+	avail := int64(min(c.written, c.limit)) - int64(c.sent)
+	fin := c.fin && c.sent <= c.written
+	if avail <= 0 && !(fin && c.sent == c.written) {
+		return nil
+	}
+	n := min(max(avail, 0), int64(s.chunk(now)))
+	if c.untried(s) || c.declines(now, s, int(n), int(avail)) {
+		return nil
+	}
+	seg := c.newSegment()
+	seg.Span = Span{c.sent, c.sent + uint64(n)}
+	if fin && seg.To == c.written {
+		seg.To++
+	}
+	c.segs = append(c.segs, seg)
+	return seg
+}
+
+func (c *Conn) newSegment() *segment {
+	if n := len(c.spare); n > 0 {
+		seg := c.spare[n-1]
+		c.spare = c.spare[:n-1]
+		*seg = segment{}
+		return seg
+	}
+	return &segment{}
+}
+
+// untried reports whether a subflow has not answered yet while another has, or is older: what it got might stay there.
+func (c *Conn) untried(s *subflow) bool {
+	if s.srtt > 0 {
+		return false
+	}
+	older := true
+	for _, o := range c.subs {
+		if o == s {
+			older = false
+		} else if !o.stalled && (older || o.srtt > 0) {
+			return true
+		}
+	}
+	return false
+}
+
+// declines reports whether the quicker subflows alone would have all of the backlog there before this one had the
+// next n bytes there: then it would only hold the others up.
+func (c *Conn) declines(now mono.Time, s *subflow, n, backlog int) bool {
+	mine := s.arrival(now, n)
+	var rate float64
+	var way time.Duration
+	inflight := 0
+	for _, o := range c.subs {
+		if o == s || o.stalled || o.arrival(now, n) >= mine {
+			continue
+		}
+		rate += o.estimate(now)
+		inflight += o.inflight()
+		way = max(way, o.minRTT(now)/2)
+	}
+	if rate == 0 {
+		return false
+	}
+	theirs := max(way, time.Duration(float64(inflight+backlog)/rate*1e9)-way)
+	return theirs <= mine
+}
+
+// pickTail returns what is under way on a slower subflow and would be there sooner by this one, when there is nothing
+// else to send: the end of a stream, or a closed window.
+func (c *Conn) pickTail(now mono.Time, s *subflow) *segment {
+	if len(c.subs) < 2 || int64(min(c.end(), c.limit)) > int64(c.sent) {
+		return nil
+	}
+	for i, end := c.firstSeg, min(len(c.segs), c.firstSeg+scanTail); i < end; i++ {
+		seg := c.segs[i]
+		if seg.acked || seg.lost || seg.on&s.bit() != 0 || seg.flights != 1 {
+			continue
+		}
+		size := int(seg.To - seg.From)
+		way := s.arrival(now, size) + s.minRTT(now)/2 + s.deviation
+		if now.Add(way+way/5+ackDelay+lateSlack) < seg.expect && !c.sooner(now, s, seg, s.arrival(now, size), size) {
+			return seg
+		}
+	}
+	return nil
+}
+
+// checkLate has what is late on its subflow sent again on others.
+func (c *Conn) checkLate(now mono.Time) {
+	if len(c.subs) < 2 {
+		return
+	}
+	for _, s := range c.subs {
+		flying := s.flying()
+		s.stalled = len(flying) > 0 && now > flying[0].late || s.pingSent != 0 && now.Sub(s.pingSent) > 4*s.minRTT(now)+ackPatience && s.heard < s.pingSent
+		for i := range flying {
+			f := &flying[i]
+			if now <= f.late {
+				break
+			}
+			if !f.told {
+				f.told = true
+				if f.seg.flights == 1 {
+					c.lose(f.seg, now)
+				}
+			}
+		}
+	}
+}
+
+// resize makes the send buffer fit the subflows: so much must be kept until the slowest has answered.
+func (c *Conn) resize(now mono.Time) {
+	var rate float64
+	var longest time.Duration
+	for _, s := range c.subs {
+		rate += s.rate.value(now)
+		longest = max(longest, s.minRTT(now), s.srtt)
+	}
+	want := min(int(windowGain*rate*(longest+slackFlight).Seconds()), c.p.MaxBuffer)
+	switch fill := c.p.Pool.fill(); {
+	case want > c.capacity && fill < poolPlenty:
+		c.capacity = want
+	case fill > poolPressure:
+		c.capacity = max(initialWindow, c.capacity/2)
+	}
+}
+
+// NextTimeout is when OnTimeout, and Poll of all subflows, are to be called at the latest.
+func (c *Conn) NextTimeout() mono.Time {
+	next := mono.Never
+	at := func(t mono.Time) {
+		if t > c.ticked && t < next {
+			next = t
+		}
+	}
+	if c.ackAt != 0 {
+		at(c.ackAt)
+		at(c.ackAt.Add(ackPatience + 1))
+	}
+	for i, left := c.firstSeg, c.lost; i < len(c.segs) && left > 0; i++ {
+		if c.segs[i].lost {
+			left--
+			at(c.segs[i].after)
+		}
+	}
+	for _, s := range c.subs {
+		at(s.pingAt)
+		if s.pingSent != 0 {
+			at(mono.Max(s.pingSent, s.heard).Add(deadAfter + 1))
+		}
+		for _, f := range s.flying() {
+			if !f.told {
+				at(f.late + 1)
+				break
+			}
+		}
+	}
+	return next
+}
+
+// OnTimeout does what time decides; then poll all subflows.
+func (c *Conn) OnTimeout(now mono.Time) {
+	c.ticked = now
+	if c.err == nil && !c.closed {
+		c.checkLate(now)
+	}
+}

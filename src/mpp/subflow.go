@@ -1,0 +1,198 @@
+package mpp
+
+import (
+	"time"
+
+	"mpproxy/src/engine/mono"
+)
+
+// segment is a part of the stream that was sent and is not acknowledged. To may include the end's own byte.
+type segment struct {
+	Span
+	acked   bool
+	lost    bool      // to be sent again, not before after
+	after   mono.Time // see lost
+	flights int       // on how many subflows it is
+	on      uint64    // on which, by number modulo 64
+	expect  mono.Time // when the first of them should be acknowledged
+}
+
+// flight is a segment on a subflow.
+type flight struct {
+	seg  *segment
+	size int
+	mark uint64 // bytes sent on the subflow with this one
+	at   mono.Time
+	base time.Duration // predicted time until its acknowledgement, without deviation
+	late mono.Time
+	told bool // of being late
+
+	// How far the subflow was when it was sent, for the rate.
+	arrived   uint64
+	arrivedAt mono.Time
+	firstAt   mono.Time
+	limited   bool // there was less to send than it could have carried
+}
+
+// subflow is what a Conn knows of one of its pipes.
+type subflow struct {
+	id uint16
+
+	// Sending. Bytes are of payload.
+	fifo      []flight
+	head      int
+	sent      uint64
+	arrived   uint64 // as the other side tells
+	arrivedAt mono.Time
+	firstAt   mono.Time // sending time of the newest that arrived
+	limitedTo uint64    // up to here samples say less than the subflow can
+	rate      maximum   // bytes per second
+	rtt       minimum
+	srtt      time.Duration // of pings and data
+	deviation time.Duration // of acknowledgements from their prediction
+	stalled   bool
+
+	// Receiving.
+	got uint64
+
+	// What is to be sent.
+	attach, reset bool
+	ackHere       bool // an acknowledgement, whatever the others do
+	pong          bool
+	pongEcho      uint64
+	pingAt        mono.Time // when the next ping is due
+	pingSent      mono.Time // when an unanswered one was sent
+	heard         mono.Time
+}
+
+func (s *subflow) bit() uint64   { return 1 << (s.id & 63) }
+func (s *subflow) inflight() int { return int(s.sent - s.arrived) }
+func (s *subflow) flying() []flight {
+	return s.fifo[s.head:]
+}
+
+// minRTT is the least round trip lately, or what to assume.
+func (s *subflow) minRTT(now mono.Time) time.Duration {
+	if d := s.rtt.value(now); d > 0 {
+		return d
+	}
+	return defaultRTT
+}
+
+// allowed is how much may be under way.
+func (s *subflow) allowed(now mono.Time) int {
+	rate := s.rate.value(now)
+	if rate == 0 {
+		return firstFlight
+	}
+	return max(floorFlight, int(rate*(2*s.minRTT(now)+slackFlight).Seconds()))
+}
+
+// chunk is how much one frame should carry.
+func (s *subflow) chunk(now mono.Time) int {
+	rate := s.rate.value(now)
+	if rate == 0 {
+		return 4 * minChunk
+	}
+	return min(BlockBytes, max(minChunk, int(rate*chunkTime.Seconds())))
+}
+
+// estimate is the rate that plans are made with.
+func (s *subflow) estimate(now mono.Time) float64 {
+	if rate := s.rate.value(now); rate > 0 {
+		return rate
+	}
+	return firstFlight / s.minRTT(now).Seconds()
+}
+
+// arrival predicts how long n more bytes take to the other side.
+func (s *subflow) arrival(now mono.Time, n int) time.Duration {
+	way, rate := s.minRTT(now)/2, s.estimate(now)
+	own := time.Duration(float64(n) / rate * 1e9)
+	queue := time.Duration(float64(s.inflight()+n)/rate*1e9) - way
+	return max(way+own, queue)
+}
+
+// push notes that a segment is sent.
+func (s *subflow) push(now mono.Time, seg *segment, size int) {
+	if s.inflight() == 0 {
+		s.arrivedAt, s.firstAt = now, now
+	}
+	base := max(s.minRTT(now), time.Duration(float64(s.inflight()+size)/s.estimate(now)*1e9)) + ackDelay
+	s.sent += uint64(size)
+	f := flight{
+		seg: seg, size: size, mark: s.sent, at: now, base: base,
+		late:    now.Add(time.Duration(lateFactor*float64(base+2*s.deviation)) + lateSlack),
+		arrived: s.arrived, arrivedAt: s.arrivedAt, firstAt: s.firstAt, limited: s.limitedTo > s.arrived,
+	}
+	if s.head > 64 && s.head*2 > len(s.fifo) {
+		n := copy(s.fifo, s.fifo[s.head:])
+		clear(s.fifo[n:])
+		s.fifo, s.head = s.fifo[:n], 0
+	}
+	s.fifo = append(s.fifo, f)
+	if expect := now.Add(base + s.deviation); seg.flights == 0 || expect < seg.expect {
+		seg.expect = expect
+	}
+	seg.flights++
+	seg.on |= s.bit()
+}
+
+// sample learns from the newest flight that has arrived.
+func (s *subflow) sample(now mono.Time, f *flight) {
+	took := now.Sub(f.at)
+	s.heardRTT(now, took)
+	s.deviation += (max(took-f.base, f.base-took) - s.deviation) / 8
+	span := max(now.Sub(f.arrivedAt), f.at.Sub(f.firstAt))
+	s.firstAt, s.arrivedAt = f.at, now
+	if span <= 0 {
+		return
+	}
+	rate := float64(s.arrived-f.arrived) / span.Seconds()
+	if limited := f.limited || s.limitedTo >= f.mark; !limited || rate > s.estimate(now) {
+		s.rate.add(now, rate, max(estimateSpan, 4*s.srtt))
+	}
+}
+
+func (s *subflow) heardRTT(now mono.Time, rtt time.Duration) {
+	s.rtt.add(now, rtt, rttSpan)
+	if s.srtt == 0 {
+		s.srtt = rtt
+	}
+	s.srtt += (rtt - s.srtt) / 8
+}
+
+// maximum is the greatest value of the last one to two spans.
+type maximum struct {
+	now, before float64
+	since       mono.Time
+}
+
+func (m *maximum) add(now mono.Time, v float64, span time.Duration) {
+	if now.Sub(m.since) > span {
+		m.before, m.now, m.since = m.now, v, now
+	}
+	m.now = max(m.now, v)
+}
+
+func (m *maximum) value(mono.Time) float64 { return max(m.now, m.before) }
+
+// minimum is the least value of the last one to two spans.
+type minimum struct {
+	now, before time.Duration
+	since       mono.Time
+}
+
+func (m *minimum) add(now mono.Time, v, span time.Duration) {
+	if now.Sub(m.since) > span || m.now == 0 {
+		m.before, m.now, m.since = m.now, v, now
+	}
+	m.now = min(m.now, v)
+}
+
+func (m *minimum) value(mono.Time) time.Duration {
+	if m.before == 0 || m.now != 0 && m.now < m.before {
+		return m.now
+	}
+	return m.before
+}
