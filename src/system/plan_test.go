@@ -115,6 +115,8 @@ func TestPlanService(t *testing.T) {
 	checkCommands(t, "sysctls", list[5:], `
 		sysctl -w net/ipv4/conf/mpp0/forwarding=1
 		sysctl -w net/ipv4/conf/eth0/forwarding=1
+		sysctl -w net/ipv4/conf/all/send_redirects=0
+		sysctl -w net/ipv4/conf/mpp0/send_redirects=0
 		sysctl -w net/ipv6/conf/eth0/accept_ra=2
 		sysctl -w net/ipv6/conf/eth9/accept_ra=2
 		sysctl -w net/ipv6/conf/all/forwarding=1`)

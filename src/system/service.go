@@ -71,6 +71,9 @@ func (p Params) planService(s Service) []Object {
 	if slices.ContainsFunc(s.Addresses, is4) && s.Uplink4 != "" {
 		// Two devices suffice: IPv4 forwards by the setting of the device a packet comes in by.
 		list = append(list, forwardIPv4(s.Device), forwardIPv4(s.Uplink4))
+		// Peers must not be told of shorter ways to each other; besides, a redirect uses up what else could be said to them.
+		// Either setting is enough to have redirects, so other devices keep theirs.
+		list = append(list, noRedirects("all"), noRedirects(s.Device))
 	}
 	if slices.ContainsFunc(s.Addresses, is6) && s.Uplink6 != "" {
 		for _, device := range s.Neighbours {
@@ -214,4 +217,8 @@ func (s Service) uplink(p netip.Prefix) string {
 
 func forwardIPv4(device string) Sysctl {
 	return Sysctl{Key: []string{"net", "ipv4", "conf", device, "forwarding"}, Value: "1"}
+}
+
+func noRedirects(device string) Sysctl {
+	return Sysctl{Key: []string{"net", "ipv4", "conf", device, "send_redirects"}, Value: "0"}
 }
