@@ -264,3 +264,38 @@ func ReadPeers(file, text string, portal Portal) ([]Peer, error) {
 	}
 	return peers, found.err()
 }
+
+// ParseHostPort reads a server's address, with DefaultPort if it names none.
+func ParseHostPort(text string) (HostPort, error) { return parseHostPort(text, DefaultPort) }
+
+// SecretsDir returns where the configuration at path keeps its keys, without judging the rest of it.
+func SecretsDir(path string) (string, error) {
+	l := &loader{config: &Config{}, sections: map[string]*section{}}
+	file, err := l.read(path)
+	if err != nil {
+		return "", err
+	}
+	s := l.portalSection(file)
+	if s == nil {
+		return "", l.found.err()
+	}
+	return decodePortal(s, &problems{}).SecretsDir, nil
+}
+
+// Same reports that two texts mean the same: the same sections in the same order with the same options and values.
+func Same(file, a, b string) (bool, error) {
+	var lists [2][]*section
+	for i, text := range []string{a, b} {
+		list, err := readUCI(file, text)
+		if err != nil {
+			return false, err
+		}
+		lists[i] = list
+	}
+	return slices.EqualFunc(lists[0], lists[1], func(x, y *section) bool {
+		return x.kind == y.kind && x.name == y.name && len(x.options) == len(y.options) && !slices.ContainsFunc(x.options, func(o *option) bool {
+			p := y.find(o.name)
+			return p == nil || !slices.EqualFunc(o.values, p.values, func(v, w token) bool { return v.text == w.text })
+		})
+	}), nil
+}

@@ -171,3 +171,17 @@ func TestReadPeers(t *testing.T) {
 		}
 	}
 }
+
+func TestSame(t *testing.T) {
+	for text, want := range map[string]bool{
+		"config link a\n option x 1\n list l p\n list l q\n": true, "config link 'a'\n\tlist l 'p'; list l q # c\n\toption 'x' \"1\"\n": true,
+		"config link a\n option x 2\n list l p\n list l q\n": false, "config link a\n option x 1\n list l p\n": false, "config link b\n": false, "": false,
+	} {
+		if got, err := Same("f", "config link a\n option x 1\n list l p\n list l q\n", text); err != nil || got != want {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+	if _, err := Same("f", "", "x"); err == nil {
+		t.Error("a broken text is compared")
+	}
+}

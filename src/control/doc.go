@@ -20,11 +20,17 @@ const (
 	CmdStatus = "status" // the result is a stats.Status
 	CmdLink   = "link"   // no result
 	CmdPair   = "pair"   // server: Action is one of those below; Text is an enrol.Order, the result an enrol.Issued or a list of them
+	CmdJob    = "job"    // what takes longer: Action start with Name and Text, or poll with Name, the job's id; a portal.Job
+	CmdRing   = "ring"   // the last minutes of each connection: a portal.Ring
+	CmdEvents = "events" // what happened lately: a list of portal.Event
 	CmdPeers  = "peers"  // server: lists, or changes the router Name; the result is a list of enrol.Router
 	CmdReload = "reload" // the result is a Reloaded; an error means that nothing changed
 
 	ActionPause  = "pause"  // stop using the link until resume or a restart
 	ActionResume = "resume" // use it again
+
+	ActionStart = "start" // a job
+	ActionPoll  = "poll"  // how far the job Name is
 
 	ActionIssue  = "issue"  // a new token
 	ActionList   = "list"   // the open tokens; the routers

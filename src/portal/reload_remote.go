@@ -18,6 +18,9 @@ var _ reloader = (*remote)(nil)
 // reload adds, changes and removes routers, then what the system knows of them. A router's session goes on unless its
 // key changed or it was removed.
 func (r *remote) reload(ctx context.Context, next *config.Config) (changes []string, err error) {
+	if err := r.enrolment.store.Reload(next); err != nil {
+		r.run.log.Warn("read what is known of routers", "err", err)
+	}
 	ran := r.run.shared.do(ctx, func(now mono.Time) { changes = r.reloadPeers(now, next) })
 	if !ran {
 		return nil, ctx.Err()

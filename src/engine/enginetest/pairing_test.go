@@ -236,3 +236,25 @@ func TestStrangersAreForgotten(t *testing.T) {
 	}
 	closes(t, w)
 }
+
+// Whoever reads the router's file first may be quicker than Admit.
+func TestAStrangerMayBeAddedAsAPeer(t *testing.T) {
+	d := &desk{}
+	w := unpaired(1, d, func(d *desk, key handshake.PublicKey) {
+		p := d.peer
+		p.Key = key
+		peer, ok := d.w.Remote.AddPeer(d.w.Now, p)
+		if !ok {
+			t.Fatal("not added")
+		}
+		d.w.Peer, d.w.Server.Tunnel = peer, peer.Tunnel
+		if _, ok := d.w.Remote.Admit(key); ok {
+			t.Error("admitted twice")
+		}
+	})
+	w.Run(900 * time.Millisecond)
+	if !paired(w) || len(d.proven) != 1 {
+		t.Errorf("paired %v, proven %d times", paired(w), len(d.proven))
+	}
+	closes(t, w)
+}

@@ -108,6 +108,12 @@ func (r *Remote) AddPeer(now mono.Time, p PeerParams) (peer *Peer, ok bool) {
 	if _, known := r.byKey[p.Key]; known || r.params.MaxPeers > 0 && len(r.peers) >= r.params.MaxPeers {
 		return nil, false
 	}
+	if peer = r.strangers[p.Key]; peer != nil { // somebody was quicker to write it down than Admit
+		peer.PeerParams = p
+		peer.SetOwned(p.Owned)
+		peer.SetConfig(p.Config)
+		return r.Admit(p.Key)
+	}
 	peer = r.newPeer(now, p)
 	r.enter(peer)
 	return peer, true
