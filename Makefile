@@ -9,7 +9,7 @@ FUZZTIME ?= 30s
 LINKS    ?=
 DURATION ?=
 
-.PHONY: all cross check test demo bench fuzz clean help
+.PHONY: packages feed feed-check all cross check test demo bench fuzz clean help
 
 all: build/mpproxy
 
@@ -34,6 +34,15 @@ bench:
 fuzz:
 	hack/fuzz.sh '$(FUZZTIME)'
 
+packages:
+	OUT='$(OUT)' ARCHES='$(ARCHES)' hack/pack/make.sh packages
+
+feed:
+	OUT='$(OUT)' KEYS='$(KEYS)' URL='$(URL)' ARCHES='$(ARCHES)' hack/pack/make.sh feed
+
+feed-check:
+	FEED='$(FEED)' ARCHES='$(ARCHES)' hack/pack/make.sh check
+
 clean:
 	rm -rf build
 
@@ -47,4 +56,8 @@ help:
 	@echo '                   some of it, more often: make bench ONLY=y1,y6 RUNS=5'
 	@echo 'make fuzz          every fuzz target for FUZZTIME (30s) each'
 	@echo 'make cross         the program for every OpenWrt architecture, with sizes (at most 8 MB)'
+	@echo 'make packages      .ipk, .apk and .deb in build/packages; only some: ARCHES="x86_64 mipsel_24kc"'
+	@echo 'make feed          a signed static feed: OUT=folder, KEYS=folder outside of here, URL=its address'
+	@echo 'make feed-check    build a feed (or take FEED=folder), serve it here, read it back, try its packages;'
+	@echo '                   with OPKG=program APK=program OPENWRT_ROOT=folder also for real'
 	@echo 'make clean         remove build/'

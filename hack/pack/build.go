@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"mpproxy/hack/pack/apk"
 	"mpproxy/hack/pack/contents"
@@ -74,6 +75,21 @@ func chooseArches(names []string) ([]pkg.Arch, error) {
 		chosen = append(chosen, all[i])
 	}
 	return chosen, nil
+}
+
+// printTargets prints the programs that are needed, for hack/cross.sh.
+func printTargets(o options) error {
+	chosen, err := chooseArches(o.arches)
+	if err != nil {
+		return err
+	}
+	var targets []string
+	for _, a := range chosen {
+		targets = append(targets, a.Target)
+	}
+	slices.Sort(targets)
+	fmt.Println(strings.Join(slices.Compact(targets), "|"))
+	return nil
 }
 
 // read returns the program for a target of hack/cross.sh.

@@ -1,6 +1,7 @@
 // Command pack makes the project's packages and feed out of built programs, without OpenWrt's SDK, and checks them.
 //
 //	pack version
+//	pack targets                 the programs that the packages need, as hack/cross.sh calls them
 //	pack packages -out DIR       every package in every format, unsigned
 //	pack feed -out DIR -keys DIR the signed tree that routers install from
 //	pack check -feed DIR         reads it back, with other code, and tries it as far as this machine can
@@ -24,14 +25,14 @@ func main() {
 
 // options are the flags of all commands.
 type options struct {
-	tree, programs, program, version, out, keys, base, feed string
-	epoch                                                   int64
-	arches                                                  []string
+	tree, programs, program, version, out, keys, base, feed, uci string
+	epoch                                                        int64
+	arches                                                       []string
 }
 
 func run(args []string) error {
 	if len(args) == 0 {
-		return fmt.Errorf("which command: version, packages, feed or check?")
+		return fmt.Errorf("which command: version, targets, packages, feed or check?")
 	}
 	o, err := parse(args[0], args[1:])
 	if err != nil {
@@ -41,6 +42,8 @@ func run(args []string) error {
 	case "version":
 		fmt.Println(o.version)
 		return nil
+	case "targets":
+		return printTargets(o)
 	case "packages":
 		return writePackages(o)
 	case "feed":
@@ -65,6 +68,7 @@ func parse(command string, args []string) (options, error) {
 	f.StringVar(&o.keys, "keys", "", "the folder of the keys, outside of the checkout; made if missing")
 	f.StringVar(&o.base, "base", "", "the address at which the feed will be")
 	f.StringVar(&o.feed, "feed", "", "the feed to check")
+	f.StringVar(&o.uci, "uci", "build/tools/smalluci", "what stands for uci in throw-away roots, a static program")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}

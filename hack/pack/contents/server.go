@@ -51,7 +51,7 @@ esac
 Upstream-Name: mpproxy
 
 Files: *
-Copyright: the mpproxy maintainers
+Copyright: 2026 the mpproxy maintainers
 License: Apache-2.0
  On Debian systems the text of the licence is in /usr/share/common-licenses/Apache-2.0.
 `
@@ -72,7 +72,7 @@ func Server(tree, arch, version string, program []byte, epoch int64) (*pkg.Packa
 	}
 	p := &pkg.Package{
 		Name: "mpproxy", Version: version, Arch: arch, License: license, Section: "net", Maintainer: maintainer,
-		Title:    "Makes several Internet connections one (server side)\nThe server's portal of mpproxy, and mpproxy setup remote, which sets it up. Routers\njoin it over all their Internet connections at once, and use them as one.",
+		Title:    "Makes several Internet connections one (server side)\nThe server's portal of mpproxy, and mpproxy setup remote, which sets it up.\nRouters join it over all their Internet connections, and use them as one.",
 		Depends:  []string{"adduser", "ca-certificates"},
 		PostInst: debPostInst, PreRm: debPreRm, PostRm: debPostRm,
 		Files: []pkg.File{

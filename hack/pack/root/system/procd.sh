@@ -1,0 +1,24 @@
+# procd's functions write down what they are told; /tmp/running.NAME says that NAME runs.
+# shellcheck shell=dash disable=SC2154
+record() { [ -n "$IPKG_INSTROOT" ] || echo "$*" >>/tmp/calls; }
+procd_running() { [ -e "/tmp/running.$1" ]; }
+procd_open_instance() { record "instance $*"; }
+procd_set_param() { record "param $*"; }
+procd_close_instance() {
+	record close_instance
+	: >"/tmp/running.$name"
+}
+procd_open_trigger() { :; }
+procd_close_trigger() { :; }
+procd_add_reload_trigger() { record "trigger config $*"; }
+procd_add_interface_trigger() { record "trigger $*"; }
+procd_add_validation() {
+	record "validation $*"
+	"$@"
+}
+procd_send_signal() { record "signal $*"; }
+procd_set_config_changed() { record "changed $*"; }
+uci_validate_section() {
+	record "validate $1 $2 $3"
+	[ ! -e /tmp/invalid ]
+}
