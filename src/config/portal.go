@@ -18,7 +18,7 @@ const (
 	configVersion    = 1
 	maxMemoryMiB     = 1 << 20
 	maxTable         = 1<<31 - 1 // the kernel's tables are 32 bits, iproute2 reads 31
-	maxRulePriority  = 32765     // before the main table's rule
+	maxRulePriority  = 32671     // so that the last of ours stands before the main table's rule
 	maxPeersLimit    = 65536
 	maxMbitPerSecond = 1_000_000
 	bitsPerMbit      = 1_000_000

@@ -2,39 +2,66 @@ package portal
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"mpproxy/src/config"
 	"mpproxy/src/system"
 )
 
-// resolver knows the addresses of a server. Names are looked up in the background; what was found stays in use when a
-// later look-up fails.
+// resolver knows the addresses of a server. Names are looked up in the background, over each link by that link's name
+// servers: the tunnel, and the LAN's name server that may lead into it, must not be needed for it. What was found stays in
+// use when a later look-up fails.
 type resolver struct {
 	remote config.Remote
+	names  []config.HostPort // endpoints that must be looked up
+	fixed  []netip.AddrPort  // endpoints that need not
 	// fresh has something after the addresses changed.
-	fresh   chan struct{}
-	mu      sync.Mutex
+	fresh chan struct{}
+	mu    sync.Mutex
+	links []lookedUp
+}
+
+// lookedUp is what is known over one link.
+type lookedUp struct {
 	addrs   []netip.AddrPort
 	asking  bool
 	askedAt time.Time
 }
 
+// look is how a link's look-ups are sent.
+type look struct {
+	servers []netip.Addr // none: the system's
+	mark    uint32
+}
+
 func newResolver(r config.Remote) *resolver {
-	n := &resolver{remote: r, fresh: make(chan struct{}, 1)}
+	n := &resolver{remote: r, fresh: make(chan struct{}, 1), links: make([]lookedUp, system.MaxLinks)}
 	for _, e := range r.Endpoints {
 		if a, ok := e.Addr(); ok {
-			n.addrs = append(n.addrs, a)
+			n.fixed = append(n.fixed, netip.AddrPortFrom(a.Addr().Unmap(), a.Port()))
+		} else {
+			n.names = append(n.names, e)
 		}
 	}
 	return n
 }
 
-// endpoint chooses the server's address for a link, and the link's own address to it: IPv4 first where both have it.
+// endpoint is endpointOver for a link without a number or mark.
 func (n *resolver) endpoint(s system.LinkState) (remote netip.AddrPort, source netip.Addr) {
+	return n.endpointOver(0, s, look{})
+}
+
+// endpointOver chooses the server's address for link i, and the link's own address to it: IPv4 first where both have it. What
+// other links found will do until this one has found its own.
+func (n *resolver) endpointOver(i int, s system.LinkState, by look) (remote netip.AddrPort, source netip.Addr) {
 	if len(s.IPv4) > 0 {
 		source = s.IPv4[0]
 	} else if len(s.IPv6) > 0 {
@@ -42,7 +69,13 @@ func (n *resolver) endpoint(s system.LinkState) (remote netip.AddrPort, source n
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.ask()
+	if source.IsValid() {
+		n.ask(i, s.Device, by)
+	}
+	known := slices.Concat(n.links[i].addrs, n.fixed)
+	for _, l := range n.links {
+		known = append(known, l.addrs...)
+	}
 	for _, four := range []bool{true, false} {
 		own := s.IPv6
 		if four {
@@ -51,40 +84,35 @@ func (n *resolver) endpoint(s system.LinkState) (remote netip.AddrPort, source n
 		if len(own) == 0 || four && n.remote.Family == config.Family6 || !four && n.remote.Family == config.Family4 {
 			continue
 		}
-		for _, a := range n.addrs {
-			if a.Addr().Unmap().Is4() == four {
-				return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()), own[0]
+		for _, a := range known {
+			if a.Addr().Is4() == four {
+				return a, own[0]
 			}
 		}
 	}
 	return netip.AddrPort{}, source
 }
 
-// ask begins a look-up if there are names and it is time.
-func (n *resolver) ask() {
-	var names []config.HostPort
-	for _, e := range n.remote.Endpoints {
-		if _, ok := e.Addr(); !ok {
-			names = append(names, e)
-		}
-	}
+// ask begins a look-up over a link if there are names and it is time.
+func (n *resolver) ask(i int, device string, by look) {
+	l := &n.links[i]
 	pause := resolveAgain
-	if len(n.addrs) == 0 {
+	if len(l.addrs) == 0 {
 		pause = resolveEvery
 	}
-	if len(names) == 0 || n.asking || time.Since(n.askedAt) < pause {
+	if len(n.names) == 0 || l.asking || time.Since(l.askedAt) < pause {
 		return
 	}
-	n.asking, n.askedAt = true, time.Now()
-	go n.look(names)
+	l.asking, l.askedAt = true, time.Now()
+	go n.look(i, device, by)
 }
 
-func (n *resolver) look(names []config.HostPort) {
+func (n *resolver) look(i int, device string, by look) {
 	ctx, cancel := context.WithTimeout(context.Background(), resolveEvery)
 	defer cancel()
 	var found []netip.AddrPort
-	for _, e := range names {
-		addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", e.Host)
+	for _, e := range n.names {
+		addrs, err := lookUp(ctx, e.Host, device, by)
 		if err != nil {
 			continue
 		}
@@ -93,14 +121,9 @@ func (n *resolver) look(names []config.HostPort) {
 		}
 	}
 	n.mu.Lock()
-	n.asking = false
+	n.links[i].asking = false
 	if len(found) > 0 {
-		n.addrs = found
-		for _, e := range n.remote.Endpoints {
-			if a, ok := e.Addr(); ok {
-				n.addrs = append(n.addrs, a)
-			}
-		}
+		n.links[i].addrs = found
 	}
 	n.mu.Unlock()
 	if len(found) > 0 {
@@ -109,4 +132,40 @@ func (n *resolver) look(names []config.HostPort) {
 		default:
 		}
 	}
+}
+
+// lookUp asks the link's name servers over the link, and if none answers, as any program here would.
+func lookUp(ctx context.Context, host, device string, by look) ([]netip.Addr, error) {
+	servers := by.servers
+	if len(servers) == 0 {
+		servers = systemServers(resolvConf)
+	}
+	if len(servers) > 0 {
+		soon, cancel := context.WithTimeout(ctx, resolveEvery/2)
+		defer cancel()
+		if addrs, err := overLink(servers, device, by.mark).LookupNetIP(soon, "ip", host); err == nil {
+			return addrs, nil
+		}
+	}
+	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+}
+
+// overLink asks servers in turn from sockets bound to a device.
+func overLink(servers []netip.Addr, device string, mark uint32) *net.Resolver {
+	const namePort = 53
+	var mu sync.Mutex
+	next := 0
+	dialer := net.Dialer{Control: func(_, _ string, c syscall.RawConn) (err error) {
+		failed := c.Control(func(fd uintptr) {
+			err = errors.Join(unix.BindToDevice(int(fd), device), unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MARK, int(mark)))
+		})
+		return errors.Join(failed, err)
+	}}
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		mu.Lock()
+		server := servers[next%len(servers)]
+		next++
+		mu.Unlock()
+		return dialer.DialContext(ctx, network, netip.AddrPortFrom(server, namePort).String())
+	}}
 }

@@ -136,11 +136,7 @@ func (p *running) close() error {
 
 // startControl answers status and commands at the control socket.
 func (p *running) startControl(handler control.Handler) {
-	handler = p.withReload(handler)
-	lately := newRecent(handler)
-	p.group.start(funcTask{"recent", lately.run})
-	desk := &Desk{ConfigFile: p.ConfigFile, Running: true, Log: p.log, recent: lately, next: handler}
-	p.group.start(control.NewServer(p.Socket, desk.Handle))
+	p.group.start(control.NewServer(p.Socket, p.withReload(handler)))
 }
 
 // openDevice makes the TUN device and its reader.
@@ -188,13 +184,19 @@ func (p *running) tunnelParams(mtu int) engine.Params {
 }
 
 // systemParams are the names of what is ours on the system.
-func (p *running) systemParams() system.Params {
+func (p *running) systemParams() system.Params { return SystemParams(p.cfg.Portal) }
+
+// SystemParams are the names of what is ours on the system, as configured.
+func SystemParams(portal config.Portal) system.Params {
 	s := system.DefaultParams()
-	if p.cfg.Portal.Table > 0 {
-		s.Table, s.LinkTable = p.cfg.Portal.Table, p.cfg.Portal.Table+1
+	if portal.Table > 0 {
+		s.Table, s.LinkTable = portal.Table, portal.Table+1
 	}
-	if p.cfg.Portal.Mark.Value != 0 {
-		s.MarkStep, s.MarkMask = p.cfg.Portal.Mark.Value, p.cfg.Portal.Mark.Mask
+	if portal.Mark.Value != 0 {
+		s.MarkStep, s.MarkMask = portal.Mark.Value, portal.Mark.Mask
+	}
+	if portal.RulePriority > 0 {
+		s = s.StartingAt(min(portal.RulePriority, system.MaxPriority))
 	}
 	return s
 }

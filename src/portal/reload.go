@@ -140,8 +140,7 @@ func fixed(c *config.Config) []setting {
 	}
 	l := p.Local
 	list = append(list, []setting{
-		{"kill_switch", l.KillSwitch}, {"dns", l.DNS}, {"ipv6", l.IPv6}, {"router_traffic", l.RouterTraffic}, {"duplicate", l.Duplicate},
-		{"public_to", l.PublicTo}, {"failback", l.Failback},
+		{"duplicate", l.Duplicate}, {"public_to", l.PublicTo}, {"failback", l.Failback},
 	}...)
 	if in := c.EnabledRemotes(); len(in) > 0 {
 		list = append(list, setting{"public_key or preshared_key of the remote in use", [3]any{in[0].Name, in[0].PublicKey, in[0].PresharedKey}})
@@ -160,7 +159,8 @@ func merge(old, next *config.Config) (merged *config.Config, restart []string) {
 	out := *next
 	out.Portal = old.Portal
 	out.Portal.LogLevel, out.Portal.DNSServers = next.Portal.LogLevel, next.Portal.DNSServers
-	out.Portal.Local.LAN = next.Portal.Local.LAN
+	here, wanted := &out.Portal.Local, next.Portal.Local
+	here.LAN, here.KillSwitch, here.DNS, here.IPv6, here.RouterTraffic = wanted.LAN, wanted.KillSwitch, wanted.DNS, wanted.IPv6, wanted.RouterTraffic
 	to, from := &out.Portal.Remote, next.Portal.Remote
 	to.Interface, to.Isolate, to.AllowPrivate, to.BlockPort, to.Reserve = from.Interface, from.Isolate, from.AllowPrivate, from.BlockPort, from.Reserve
 	if old.Portal.Role != next.Portal.Role { // nothing of the other role's makes sense here

@@ -72,13 +72,8 @@ func (s *localSystem) reload(ctx context.Context, next *config.Config) (changes 
 	if remotes := next.EnabledRemotes(); len(remotes) > 0 && s.setRemote(remotes[0]) {
 		changes = append(changes, "endpoints of server "+remotes[0].Name)
 	}
-	if lan := next.Portal.Local.LAN; !slices.Equal(lan, s.tunnel.LAN) {
-		s.tunnel.LAN = lan
-		if s.set && !s.direct {
-			s.setTunnel()
-		}
-		changes = append(changes, "LAN devices")
-	}
+	other, one := s.rewant(next.Portal)
+	changes, err = append(changes, other...), errors.Join(err, one)
 	s.look(ctx)
 	return changes, err
 }

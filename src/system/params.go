@@ -1,6 +1,11 @@
 package system
 
-import "time"
+import (
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
 
 const (
 	// Protocol tags our routes and rules (rtm_protocol, FRA_PROTOCOL). 158 stands neither in the kernel's rtnetlink.h nor in
@@ -65,8 +70,17 @@ func DefaultParams() Params {
 		TunPriority:  2510,
 		NFTable:      "mpproxy",
 		GuardTable:   "mpproxy_guard",
-		StateFile:    "/run/mpproxy/sysctl.json",
+		StateFile:    stateFile(),
 	}
+}
+
+// stateFile has the network namespace in its name: several may share /run, and what one remembers is not the other's.
+func stateFile() string {
+	var own unix.Stat_t
+	if err := unix.Stat("/proc/thread-self/ns/net", &own); err != nil {
+		return "/run/mpproxy/sysctl.json"
+	}
+	return fmt.Sprintf("/run/mpproxy/sysctl-%d.json", own.Ino)
 }
 
 // MaxLinks is how many links fit the marks and the priorities below LANPriority.

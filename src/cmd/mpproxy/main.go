@@ -62,6 +62,8 @@ func commands() []command {
 			takes: []string{"uses", "expires", "replace", "endpoint", "revoke"}, most: 1, run: pair},
 		{name: "peers", args: "[ACTION NAME …]", help: "on the server: list routers; rename, limit, revoke, allow one", most: 4, run: peers},
 		{name: "reload", help: "read the configuration again and apply what differs", run: reload},
+		{name: "guard", args: "up|down|status", help: "what the kill switch holds the LAN with, also without a portal", least: 1, most: 1, run: guard},
+		{name: "cleanup", help: "remove what a killed portal left", run: cleanup},
 		{name: "genkey", help: "print a new private key", run: genkey},
 		{name: "pubkey", help: "print the public key of the private key on standard input", run: pubkey},
 		{name: "version", help: "print the version", run: printVersion},

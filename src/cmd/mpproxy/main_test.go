@@ -73,6 +73,8 @@ mpproxy [--config FILE] [--socket PATH] [COMMAND]
   pair [NAME]               on the server: print a token for a router
   peers [ACTION NAME …]     on the server: list routers; rename, limit, revoke, allow one
   reload                    read the configuration again and apply what differs
+  guard up|down|status      what the kill switch holds the LAN with, also without a portal
+  cleanup                   remove what a killed portal left
   genkey                    print a new private key
   pubkey                    print the public key of the private key on standard input
   version                   print the version
