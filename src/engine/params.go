@@ -34,6 +34,9 @@ const (
 	refreshEvery = 50 * time.Millisecond
 	// delaysEvery is how often the receiver is told what it needs to know about delays.
 	delaysEvery = 100 * time.Millisecond
+	// searchPatience at the known capacity, at least searchBacklog bytes, may queue while some path still looks for its own.
+	searchPatience = 200 * time.Millisecond
+	searchBacklog  = 128 << 10
 	// lossyShare of a path's packets (in 1/65536: 0.1 %) makes gaps in the lanes a part of life.
 	lossyShare = 65
 	// laneIdle is how long a flow keeps its lane without sending.

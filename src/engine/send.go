@@ -52,10 +52,12 @@ func (t *Tunnel) sendQueued(now mono.Time, out *Batch) (more bool) {
 	return more
 }
 
-// anyRoom reports whether some eligible path could take a packet.
+// anyRoom reports whether some eligible path could take a packet, or will soon take more: while it still looks for its
+// capacity a drop would tell the sender that there is none.
 func (t *Tunnel) anyRoom() bool {
+	patient := int64(t.Backlog()) < max(t.capacity*int64(searchPatience)/int64(time.Second), searchBacklog)
 	for _, p := range t.eligible {
-		if p.CanSend() {
+		if p.CanSend() || patient && p.Usable() && p.CC.Searching() {
 			return true
 		}
 	}

@@ -92,6 +92,7 @@ func (t *Tunnel) refresh(now mono.Time) {
 		slowest += 2 * best
 	}
 	t.queue.SetRTT(best+20*time.Millisecond, (slowest+back)/2+20*time.Millisecond, t.sched.Ahead(now, t.eligible))
+	t.capacity = capacity
 	t.queue.SetCapacity(float64(capacity) * 8)
 	t.queue.Expire(now)
 	t.lanes.expire(now, t.queue)

@@ -64,6 +64,7 @@ type Tunnel struct {
 	pardoned    mono.Time // until then queues may be long
 	held        int64     // bytes kept for repair
 	metric      int
+	capacity    int64 // of the eligible paths, bytes per second
 	eligible    []*path.Path
 
 	frame wire.Frame

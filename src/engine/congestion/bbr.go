@@ -81,6 +81,9 @@ func (b *BBR) Resume(bandwidth int64) {
 	}
 }
 
+// Searching reports start-up.
+func (b *BBR) Searching() bool { return b.state == startup }
+
 // State names the phase.
 func (b *BBR) State() string { return b.state.String() }
 
@@ -143,7 +146,7 @@ func (b *BBR) OnAck(s Sample) {
 	b.rtt, b.queue = s.RTT, s.Queue
 	// A path that jitters needs the round trip that it really shows on the way, not the least ever seen.
 	b.minRTT = max(s.MinRTT, s.Flight-s.Queue-ackLag(s.RTT))
-	b.handshake = s.RTT
+	b.handshake = max(s.RTT, s.Flight)
 	b.target = min(max(s.MinRTT/16, queueTargetMin, b.packetTimes(2)), max(queueTargetMax, b.packetTimes(2)))
 	b.target = max(b.target, min(s.Deviation/2, queueTargetNoisy))
 	b.roundAcked += s.Acked
@@ -342,6 +345,7 @@ func (b *BBR) startCruise(now mono.Time) {
 }
 
 func (b *BBR) enter(now mono.Time, to state) {
+	b.known = true
 	b.state, b.entered, b.rounds, b.saturated = to, now, 0, 0
 }
 

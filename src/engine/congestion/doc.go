@@ -61,6 +61,8 @@ type Controller interface {
 	Window() int64
 	// Bandwidth is the capacity estimate in bytes per second; 0 while nothing is known.
 	Bandwidth() int64
+	// Searching reports that the capacity is still being looked for.
+	Searching() bool
 	// State names what the algorithm does now, for status and traces.
 	State() string
 }

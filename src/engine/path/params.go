@@ -46,6 +46,9 @@ const (
 	// tailMin is the least pause after which the end of a burst is followed by a probe.
 	tailMin = 3 * time.Millisecond
 
+	// maxLate bounds how late numbers are taken to be.
+	maxLate = 400 * time.Millisecond
+
 	// ackEvery datagrams an acknowledgement is due, and after ackDelayMax at the latest.
 	ackEvery    = 8
 	ackDelayMax = 10 * time.Millisecond

@@ -198,6 +198,7 @@ func (p *Path) learn(now mono.Time, r *recovery.Result) {
 		RTT: p.Sent.RTT.Smoothed(), Flight: p.Sent.Flight(), MinRTT: p.Sent.RTT.Min(),
 		Queue: p.Queue(now), RoundQueue: r.RoundQueue, Deviation: p.Sent.Delay.Deviation(),
 	})
+	p.Sent.Hasty = p.CC.Searching()
 	if r.Round {
 		p.checkFloor(now, r)
 	}

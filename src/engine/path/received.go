@@ -29,7 +29,8 @@ type Received struct {
 
 type span struct {
 	wire.Range
-	at mono.Time // when the newest number of the range came
+	at     mono.Time // when the newest number of the range came
+	opened mono.Time // when its first number came: since then the gap below it has been open
 }
 
 // Newer reports that the number is greater than all before it.
@@ -70,40 +71,51 @@ func (r *Received) insert(at mono.Time, n uint64) (gap bool) {
 		r.open(0, n, at)
 		return gap
 	}
-	if by := at.Sub(r.largestAt); by > r.late {
-		r.late = min(by, 400*time.Millisecond)
-	}
+	late := time.Duration(0)
 	for i := range r.count {
-		switch s := &r.ranges[i]; {
-		case n >= s.First && n <= s.Last:
+		s := &r.ranges[i]
+		if n >= s.First && n <= s.Last {
 			return true
+		}
+		if n < s.First {
+			// How late it is shows the oldest number behind the gap: newer ones go on coming all the time.
+			late = at.Sub(s.opened)
+		}
+		switch {
 		case n == s.First-1:
 			s.First = n
 			if i+1 < r.count && r.ranges[i+1].Last+1 == n {
-				s.First = r.ranges[i+1].First
+				s.First, s.opened = r.ranges[i+1].First, mono.Min(s.opened, r.ranges[i+1].opened)
 				r.close(i + 1)
 			}
+			r.lateBy(late)
 			return true
 		case n == s.Last+1:
 			s.Last, s.at = n, at
+			r.lateBy(late)
 			return true
 		case n > s.Last:
 			r.open(i, n, at)
+			r.lateBy(late)
 			return true
 		}
 	}
+	r.lateBy(late)
 	if r.count < len(r.ranges) {
 		r.open(r.count, n, at)
 	}
 	return true
 }
 
+// lateBy notes by how much a number came behind newer ones.
+func (r *Received) lateBy(by time.Duration) { r.late = max(r.late, min(by, maxLate)) }
+
 func (r *Received) open(i int, n uint64, at mono.Time) {
 	if r.count < len(r.ranges) {
 		r.count++
 	}
 	copy(r.ranges[i+1:r.count], r.ranges[i:r.count-1])
-	r.ranges[i] = span{wire.Range{First: n, Last: n}, at}
+	r.ranges[i] = span{wire.Range{First: n, Last: n}, at, at}
 }
 
 func (r *Received) close(i int) {

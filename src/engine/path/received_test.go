@@ -263,6 +263,14 @@ func TestReorderFades(t *testing.T) {
 	if got := r.Reorder(); got < 7*ms || got > 8*ms {
 		t.Errorf("after 256 acknowledgements %v, want 20ms/e", got)
 	}
-	on(&r, begin.Add(time.Hour), 0)
-	want(t, "bounded", r.Reorder(), 400*ms)
+	// Not the newest number tells how late one is: the first behind the gap does.
+	on(&r, begin.Add(time.Second), 3)
+	for n := uint64(4); n < 20; n++ {
+		on(&r, begin.Add(time.Second+time.Duration(n)*ms), n)
+	}
+	on(&r, begin.Add(time.Second+50*ms), 2)
+	want(t, "late behind a stream", r.Reorder(), 50*ms)
+	on(&r, begin.Add(time.Minute), 30)
+	on(&r, begin.Add(time.Hour), 29)
+	want(t, "bounded", r.Reorder(), maxLate)
 }

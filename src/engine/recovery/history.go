@@ -81,6 +81,9 @@ type Result struct {
 type History struct {
 	RTT   RTT
 	Delay Delay
+	// Hasty asks for rates over two round trips at most, however much the delay varies: while the capacity is still being
+	// looked for a rough answer now is worth more than a good one later.
+	Hasty bool
 
 	ring     []Packet
 	base     uint64 // no number below is outstanding
@@ -138,6 +141,16 @@ func (h *History) LastSent() mono.Time { return h.lastSent }
 
 // Reordered reports whether the path has shown reordering lately, and how much.
 func (h *History) Reordered() time.Duration { return h.late }
+
+// roundTrip is the sample that an acknowledgement gives. Where packets overtake each other the newest one is one of the fast
+// ones and the mean of all tells more.
+func (h *History) roundTrip(now mono.Time, newest Packet) time.Duration {
+	sample := now.Sub(newest.Sent)
+	if h.late > 0 {
+		sample = max(sample, h.flight)
+	}
+	return sample
+}
 
 // Flight is how long packets are on the way until they are acknowledged, in the mean over all of them. Where packets overtake
 // each other it is longer than the round trip, which the overtaking ones tell.
@@ -245,7 +258,7 @@ func (h *History) OnAck(now mono.Time, f *wire.AckFrame) (r *Result, ok bool) {
 		h.lastAck, h.backoff = now, 0
 	}
 	if sample {
-		h.RTT.Update(now.Sub(newest.Sent), time.Duration(f.DelayMicros)*time.Microsecond)
+		h.RTT.Update(h.roundTrip(now, newest), time.Duration(f.DelayMicros)*time.Microsecond)
 		h.Delay.update(now, newest.Sent, f.ReceivedAt, newest.total)
 		h.sampleRate(f, newest)
 		h.endRound(now, newest.Number)
@@ -341,6 +354,9 @@ func (h *History) sampleRate(f *wire.AckFrame, newest Packet) {
 	from := checkpoint{newest.firstSent, 0, newest.delivered, newest.deliveredAt}
 	limited := newest.limited
 	need := min(rateDeviations*h.Delay.Deviation(), rateLongest)
+	if h.Hasty {
+		need = min(need, 2*h.RTT.Smoothed())
+	}
 	based := newest.based
 	if need > h.RTT.Smoothed() && elapsed(from.at, f.ReceivedAt) < need {
 		if c, ok := h.span.back(f.ReceivedAt, need); ok && elapsed(c.at, f.ReceivedAt) > elapsed(from.at, f.ReceivedAt) {
