@@ -72,6 +72,8 @@ mpproxy [--config FILE] [--socket PATH] [COMMAND]
   link NAME pause|resume    stop using a connection until restart; use it again
   pair [NAME]               on the server: print a token for a router
   peers [ACTION NAME …]     on the server: list routers; rename, limit, revoke, allow one
+  join                      on the router: pair by the token on standard input
+  assist                    on the router: answer LuCI while no portal runs
   reload                    read the configuration again and apply what differs
   guard up|down|status      what the kill switch holds the LAN with, also without a portal
   cleanup                   remove what a killed portal left
