@@ -34,9 +34,10 @@ type localSystem struct {
 	tunnel  system.Tunnel
 	offered []netip.Addr // name servers that the server offers
 	up      atomic.Bool
-	since   time.Time      // of the session's present state
-	direct  bool           // the LAN goes direct for want of a session
-	set     bool           // the tunnel is configured
+	since   time.Time // of the session's present state
+	direct  bool      // the LAN goes direct for want of a session
+	set     bool      // the tunnel is configured
+	refused atomic.Pointer[error]
 	broken  bool           // a repair failed: try again at the next look
 	said    string         // what was last said about look-ups and IPv6
 	states  []atomic.Value // of stats.LinkState, for status
@@ -389,6 +390,11 @@ func (s *localSystem) configure(c wire.SessionConfig, mtu int) {
 			}
 		}
 		s.offered = c.DNS
+		if err := s.router.Overlaps(s.tunnel); err != nil {
+			s.refuse(err)
+			return
+		}
+		s.refused.Store(nil)
 		s.set = true
 		s.setTunnel()
 	})

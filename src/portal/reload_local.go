@@ -136,3 +136,21 @@ func (s *localSystem) setRemote(to config.Remote) bool {
 	s.names = newResolver(to)
 	return true
 }
+
+// refuse does without addresses that cannot be used, and lets the status say so.
+func (s *localSystem) refuse(err error) {
+	s.log.Error("the server's addresses are not used", "err", err)
+	s.refused.Store(&err)
+	s.set = false
+	if err := s.router.DropTunnel(); err != nil {
+		s.log.Warn("let the LAN go direct", "err", err)
+	}
+}
+
+// whyRefused says why the server's addresses are not used. Safe for concurrent use.
+func (s *localSystem) whyRefused() string {
+	if err := s.refused.Load(); err != nil {
+		return (*err).Error()
+	}
+	return ""
+}

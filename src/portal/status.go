@@ -111,7 +111,7 @@ func (r *local) status(now mono.Time) stats.Status {
 	if ok && r.stands {
 		s.State, s.StateSeconds, s.KeyAgeSeconds = stats.SessionUp, stats.Seconds(now.Sub(since)), stats.Seconds(now.Sub(keys))
 	}
-	s.Trouble = cmp.Or(r.Trouble(), r.Notice(now))
+	s.Trouble = cmp.Or(r.sys.whyRefused(), r.Trouble(), r.Notice(now))
 	for _, p := range r.Paths() {
 		if p.Usable() {
 			s.RemoteEndpoint = p.Peer.Remote.String()

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -51,6 +52,13 @@ func makeLinks(t *testing.T) {
 		"addr add 192.168.1.1/24 dev br-lan",
 	} {
 		runCommand(t, "ip", strings.Fields(line)...)
+	}
+	for range 200 { // the kernel adds IPv6's own routes in its own time
+		routes := runCommand(t, "ip", "-6", "route", "show", "table", "local")
+		if strings.Contains(routes, "2001:db8:1::5") && strings.Count(routes, "ff00::/8") >= 6 {
+			break
+		}
+		<-time.After(10 * time.Millisecond)
 	}
 }
 

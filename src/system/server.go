@@ -34,7 +34,7 @@ func OpenServer(p Params, log *slog.Logger) (*Server, error) {
 }
 
 // SetService gives the TUN its addresses, lets packets be forwarded between it and the uplinks, and translates source
-// addresses if asked to. Uplinks that are not named are found by the default route; Neighbours are found if nil. To be
+// addresses if asked to. A network that is another device's already is refused. Uplinks that are not named are found by the default route; Neighbours are found if nil. To be
 // called again when anything of it changes: only what differs is touched.
 func (s *Server) SetService(v Service) (err error) {
 	if v.Uplink4 == "" {
@@ -51,6 +51,9 @@ func (s *Server) SetService(v Service) (err error) {
 		if v.Neighbours, err = s.kernel.neighbours(v.Device); err != nil {
 			return fmt.Errorf("list devices: %w", err)
 		}
+	}
+	if err := s.kernel.overlap(v.Device, v.Addresses); err != nil {
+		return err
 	}
 	s.service, s.set = v, true
 	if err := s.journal.Apply("service", s.params.planService(v)); err != nil {
