@@ -28,6 +28,7 @@ type localSystem struct {
 	changes <-chan system.Event
 	log     *slog.Logger
 	names   *resolver
+	wans    *wans
 	links   []watchedLink
 	config  chan func()
 	want    config.Portal // what is in force
@@ -60,6 +61,10 @@ func newLocalSystem(r *local, router *system.Router, mtu int) *localSystem {
 		config: make(chan func(), 8), since: time.Now(), want: r.run.cfg.Portal,
 		tunnel: system.Tunnel{Device: r.run.cfg.Portal.Device, MTU: mtu},
 	}
+	var there bool
+	if s.wans, there = newWANs(); there {
+		r.run.group.start(s.wans)
+	}
 	s.derive()
 	s.names = newResolver(r.remote)
 	return s
@@ -68,7 +73,7 @@ func newLocalSystem(r *local, router *system.Router, mtu int) *localSystem {
 // derive follows what is wanted for the tunnel.
 func (s *localSystem) derive() {
 	s.tunnel.Own, s.tunnel.IPv6 = s.want.Local.RouterTraffic, ipv6Policy(s.want.Local.IPv6)
-	s.tunnel.LAN = lanDevices(s.portal.run.ConfigFile, s.want.Local.LAN)
+	s.tunnel.LAN = lanDevices(s.portal.run.ConfigFile, s.wans.devices(s.want.Local.LAN))
 }
 
 // rewant applies other options of the portal, and says which.
@@ -127,6 +132,9 @@ func (s *localSystem) Run(ctx context.Context) error {
 			s.changed(ctx, e)
 		case <-s.names.fresh:
 			s.look(ctx)
+		case <-s.wans.fresh:
+			s.relocate()
+			s.look(ctx)
 		case <-tick.C:
 			if s.broken {
 				s.repair()
@@ -149,6 +157,7 @@ func (s *localSystem) changed(ctx context.Context, e system.Event) {
 			}
 		}
 	case system.Changed:
+		s.wans.poke()
 		s.adapt(ctx)
 		s.relocate()
 	}
@@ -182,7 +191,7 @@ func (s *localSystem) adapt(ctx context.Context) {
 
 // relocate looks whether the LAN is behind other devices now.
 func (s *localSystem) relocate() {
-	lan := lanDevices(s.portal.run.ConfigFile, s.want.Local.LAN)
+	lan := lanDevices(s.portal.run.ConfigFile, s.wans.devices(s.want.Local.LAN))
 	if slices.Equal(lan, s.tunnel.LAN) {
 		return
 	}
@@ -246,7 +255,8 @@ func errSameDevice(device, other string) error {
 
 // resolve finds a link's device and its state.
 func (s *localSystem) resolve(i int) (place, system.LinkState, error) {
-	at := findPlace(s.portal.run.ConfigFile, s.portal.links[i].Interface)
+	name := s.portal.links[i].Interface
+	at := s.wans.find(name, findPlace(s.portal.run.ConfigFile, name))
 	for j := range i {
 		if s.portal.links[j].Name != "" && s.links[j].device == at.device {
 			return at, system.LinkState{}, errSameDevice(at.device, s.portal.links[j].Name)
