@@ -58,6 +58,8 @@ func commands() []command {
 		{name: "watch", help: "the same, once a second, until ^C", run: watch},
 		{name: "check", args: "[FILE]", help: "what is wrong in a configuration", most: 1, run: check},
 		{name: "link", args: "NAME pause|resume", help: "stop using a connection until restart; use it again", least: 2, most: 2, run: link},
+		{name: "setup", args: "remote", help: "make this machine a server; --check, --remove", flags: []string{"check", "remove", "keep", "yes"},
+			takes: []string{"endpoint", "port", "interface", "root"}, least: 1, most: 1, run: setup},
 		{name: "pair", args: "[NAME]", help: "on the server: print a token for a router", flags: []string{"list"},
 			takes: []string{"uses", "expires", "replace", "endpoint", "revoke"}, most: 1, run: pair},
 		{name: "peers", args: "[ACTION NAME …]", help: "on the server: list routers; rename, limit, revoke, allow one", most: 4, run: peers},
