@@ -70,6 +70,7 @@ mpproxy [--config FILE] [--socket PATH] [COMMAND]
   watch                     the same, once a second, until ^C
   check [FILE]              what is wrong in a configuration
   link NAME pause|resume    stop using a connection until restart; use it again
+  setup remote              make this machine a server; --check, --remove
   pair [NAME]               on the server: print a token for a router
   peers [ACTION NAME …]     on the server: list routers; rename, limit, revoke, allow one
   join                      on the router: pair by the token on standard input
