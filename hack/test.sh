@@ -53,6 +53,12 @@ live_rooms() {
 	# shellcheck disable=SC2086 # a list of packages
 	tests $race -exec "$PWD/hack/innetns.sh" $list
 }
+# The packers are a module of their own. Two architectures are built, read back, and taken through the life of a package.
+packages() {
+	hack/need.sh busybox=busybox-static signify-openbsd=signify-openbsd openssl=openssl tar=tar dpkg=dpkg || return 1
+	go -C hack/pack vet ./... || return 1
+	CGO_ENABLED=0 go -C hack/pack test -json -count=1 -shuffle=on -timeout 300s ./... 2>&1 | build/tools/tally -count "$COUNT" -skips hack/skips.txt
+}
 lab() { LIMIT=300s MPPROXY_PROGRAM=$PWD/build/mpproxy tests -p 1 -exec "$PWD/hack/innetns.sh" ./hack/lab; }
 namespaces() {
 	hack/innetns.sh sh -c "ip netns add mpptest$$ && ip netns del mpptest$$ && : <>/dev/net/tun" && return
@@ -68,6 +74,7 @@ go build -o build/tools/tally ./hack/tally || exit 1
 stage 'check' hack/check.sh
 stage 'pure rooms' pure_rooms
 stage 'live rooms (race)' live_rooms
+stage 'packages' packages
 stage 'namespaces' namespaces
 stage 'lab' lab
 stage 'big endian, 32 bit' env ONLY=mips-soft hack/cross.sh

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -98,11 +99,15 @@ func (b builder) info(p *pkg.Package) []adb.Value {
 	return info
 }
 
-// dependencies are names only, in the order that apk searches.
+// dependencies are names only, in the order in which apk searches them.
 func (b builder) dependencies(names []string) adb.Value {
+	byName := map[string]adb.Value{}
+	for _, n := range names {
+		byName[n] = b.w.Object(b.w.Text(n))
+	}
 	var list []adb.Value
-	for _, n := range slices.Sorted(slices.Values(names)) {
-		list = append(list, b.w.Object(b.w.Text(n)))
+	for _, n := range slices.Sorted(maps.Keys(byName)) {
+		list = append(list, byName[n])
 	}
 	return b.w.Object(list...)
 }

@@ -31,10 +31,12 @@ func (s *section) option(name string) *option {
 
 // find returns a section by its name or as @type[n].
 func (f *file) find(name string) *section {
-	for s, label := range f.labels() {
-		if label == name || s.name != "" && s.name == name {
+	seen := map[string]int{}
+	for _, s := range f.sections {
+		if name == fmt.Sprintf("@%s[%d]", s.kind, seen[s.kind]) || s.name != "" && s.name == name {
 			return s
 		}
+		seen[s.kind]++
 	}
 	return nil
 }
@@ -94,12 +96,14 @@ func (f *file) change(verb, what string) error {
 // print is get (the value alone) or show.
 func (f *file) print(out io.Writer, pkg, path string, show bool) error {
 	name, opt, isOption := strings.Cut(path, ".")
-	found := false
+	wanted := f.find(name)
+	if wanted == nil && name != "" {
+		return errNotFound
+	}
 	for s, label := range f.labels() {
-		if name != "" && name != label && name != s.name {
+		if wanted != nil && s != wanted {
 			continue
 		}
-		found = true
 		switch {
 		case isOption && s.option(opt) == nil:
 			return errNotFound
@@ -115,9 +119,6 @@ func (f *file) print(out io.Writer, pkg, path string, show bool) error {
 				fmt.Fprintf(out, "%s.%s.%s=%s\n", pkg, label, o.name, quoteAll(o.values))
 			}
 		}
-	}
-	if !found && name != "" {
-		return errNotFound
 	}
 	return nil
 }
