@@ -41,8 +41,6 @@ const (
 	lossyShare = 65
 	// laneIdle is how long a flow keeps its lane without sending.
 	laneIdle = 2 * time.Second
-	// laneDrain is how long a lane rests before another flow gets it: longer than any repair lives.
-	laneDrain = 2 * time.Second
 	// configEvery is how often the session's configuration is repeated until it is acknowledged.
 	configEvery = 200 * time.Millisecond
 	// pardon is how long no flow is asked to slow down after a path was lost: what queues then is the failure's doing, and

@@ -20,10 +20,8 @@ type pipe struct {
 	demand   float64 // bytes per second the application has; 0 = without end
 	history  []step
 	inflight float64
-	lost     float64
 	roundEnd mono.Time
 	minQueue time.Duration
-	pending  struct{ acked, lost float64 }
 }
 
 type step struct{ sent, delivered float64 }

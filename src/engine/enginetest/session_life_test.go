@@ -65,7 +65,6 @@ type talk struct {
 	downTo, upTo *traffic.PacedSink
 	tcp          *traffic.Sender
 	got          *traffic.Receiver
-	seen         int64
 }
 
 func newTalk(w *World) *talk {

@@ -48,7 +48,7 @@ func TestCookie(t *testing.T) {
 	}
 	w.agree(result, pending)
 	// The copy on another link needs no cookie any more: its answer exists.
-	if again, _, err := w.ask(with[:len(with)]); err != nil || string(again) != string(answer) {
+	if again, _, err := w.ask(with); err != nil || string(again) != string(answer) {
 		t.Errorf("copy: %v", err)
 	}
 	// The next attempt has it at once, until it is forgotten.

@@ -18,8 +18,6 @@ const ms = time.Millisecond
 // begin is when tests start: not zero, because zero means unset.
 const begin = mono.Time(time.Hour)
 
-func at(d time.Duration) mono.Time { return begin.Add(d) }
-
 // frame acknowledges the numbers, in any order.
 func frame(numbers ...uint64) *wire.AckFrame {
 	slices.Sort(numbers)

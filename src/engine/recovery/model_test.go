@@ -26,7 +26,6 @@ type model struct {
 	arrived  map[uint64]bool
 	largest  uint64
 	received uint64
-	timeouts int
 }
 
 func (m *model) sendSome() {

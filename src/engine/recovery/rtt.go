@@ -10,7 +10,6 @@ type RTT struct {
 	latest, smoothed, variation time.Duration
 	min                         time.Duration
 	minBefore                   time.Duration // of the window before
-	rounds                      int
 	sampled                     bool
 }
 

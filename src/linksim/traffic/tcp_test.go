@@ -109,7 +109,7 @@ func TestSameSeedSameTransfer(t *testing.T) {
 		s, r, _ := transfer(t, "20M/50ms/j20ms/2%", seed)
 		return fmt.Sprint(s.Counters, r.Series)
 	}
-	if run(1) != run(1) {
+	if first, again := run(1), run(1); first != again {
 		t.Error("the same seed gives two runs")
 	}
 	if run(1) == run(2) {
