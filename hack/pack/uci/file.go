@@ -71,13 +71,13 @@ func (f *file) change(verb, what string) error {
 	case verb == "delete":
 		s.options = slices.DeleteFunc(s.options, func(o *option) bool { return o.name == opt })
 	case !assigned:
-		return fmt.Errorf("Invalid argument")
+		return fmt.Errorf("invalid argument")
 	case !isOption && s == nil:
 		f.sections = append(f.sections, &section{kind: value, name: name})
 	case !isOption:
 		s.kind = value
 	case s == nil:
-		return fmt.Errorf("Invalid argument")
+		return fmt.Errorf("invalid argument")
 	default:
 		o := s.option(opt)
 		if o == nil {
@@ -183,7 +183,7 @@ func parse(text string) (*file, error) {
 			}
 			o.values = append(o.values, words[2])
 		default:
-			return nil, fmt.Errorf("Parse error: %s", line)
+			return nil, fmt.Errorf("parse error: %s", line)
 		}
 	}
 	return f, nil
@@ -220,7 +220,7 @@ func split(line string) ([]string, error) {
 		}
 	}
 	if end != 0 {
-		return nil, fmt.Errorf("Parse error: no closing quote")
+		return nil, fmt.Errorf("parse error: no closing quote")
 	}
 	if inWord {
 		words = append(words, word.String())

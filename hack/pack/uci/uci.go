@@ -47,7 +47,7 @@ type program struct {
 	out         io.Writer
 }
 
-var errNotFound = errors.New("Entry not found")
+var errNotFound = errors.New("entry not found")
 
 func (u program) run(args []string, in io.Reader) error {
 	if len(args) == 0 {

@@ -34,7 +34,7 @@ func readADB(file []byte) (*adbFile, error) {
 		return nil, fmt.Errorf("%d bytes behind the end", source.Len())
 	}
 	if len(b) < 8 || string(b[:4]) != "ADB." {
-		return nil, fmt.Errorf("does not begin with ADB.")
+		return nil, fmt.Errorf("does not begin with \"ADB.\"")
 	}
 	f := &adbFile{schema: string(b[4:8])}
 	for at := 8; at < len(b); {

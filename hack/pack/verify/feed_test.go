@@ -41,7 +41,7 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	smalluci = filepath.Join(dir, "uci")
-	cmd := exec.Command("go", "build", "-o", smalluci, "../smalluci")
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", smalluci, "../smalluci")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		fmt.Printf("build smalluci: %v: %s", err, out)
