@@ -1,0 +1,124 @@
+package socks
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+)
+
+// Guard says whether an address may be reached; nil allows what PublicOrPrivate does.
+type Guard func(netip.AddrPort) bool
+
+// PublicOrPrivate allows what can be somewhere else: not this machine itself, not groups.
+func PublicOrPrivate(a netip.AddrPort) bool {
+	ip := a.Addr().Unmap()
+	return ip.IsValid() && !ip.IsLoopback() && !ip.IsUnspecified() && !ip.IsMulticast() && !ip.IsLinkLocalUnicast() &&
+		ip != netip.AddrFrom4([4]byte{255, 255, 255, 255}) && !netip.MustParsePrefix("0.0.0.0/8").Contains(ip)
+}
+
+// Public allows the Internet only: neither this machine nor private networks.
+func Public(a netip.AddrPort) bool {
+	shared := netip.MustParsePrefix("100.64.0.0/10")
+	return PublicOrPrivate(a) && !a.Addr().Unmap().IsPrivate() && !shared.Contains(a.Addr().Unmap())
+}
+
+func (g Guard) allows(a netip.AddrPort) bool {
+	if g == nil {
+		return PublicOrPrivate(a)
+	}
+	return g(a)
+}
+
+// Resolve asks the system's resolver; IPv4 in IPv6 becomes IPv4.
+func Resolve(ctx context.Context, name string) ([]netip.Addr, error) {
+	all, err := net.DefaultResolver.LookupNetIP(ctx, "ip", name)
+	for i := range all {
+		all[i] = all[i].Unmap()
+	}
+	return all, err
+}
+
+// Direct connects from this machine.
+type Direct struct {
+	// Guard says who may be reached.
+	Guard Guard
+	// Dialer connects; zero is ready.
+	Dialer net.Dialer
+	// Resolve finds a name's addresses; nil means the system's resolver.
+	Resolve func(ctx context.Context, name string) ([]netip.Addr, error)
+}
+
+// firstTry is how long one of several addresses is waited for before the next is tried.
+const firstTry = 3 * time.Second
+
+// Connect implements Connector.
+func (d *Direct) Connect(ctx context.Context, _ Client, to Address) (Stream, Address, error) {
+	targets, err := resolve(ctx, d.Resolve, d.Guard, to)
+	if err != nil {
+		return nil, Address{}, err
+	}
+	for i, at := range targets {
+		try, cancel := ctx, context.CancelFunc(func() {})
+		if i+1 < len(targets) {
+			try, cancel = context.WithTimeout(ctx, firstTry)
+		}
+		var conn net.Conn
+		conn, err = d.Dialer.DialContext(try, "tcp", at.String())
+		cancel()
+		if err == nil {
+			tcp := conn.(*net.TCPConn)
+			return tcp, FromAddrPort(tcp.LocalAddr().(*net.TCPAddr).AddrPort()), nil
+		}
+	}
+	return nil, Address{}, err
+}
+
+// resolve returns the addresses that may be reached; the check follows the look-up, so that no name leads inside.
+func resolve(ctx context.Context, look func(context.Context, string) ([]netip.Addr, error), guard Guard, to Address) ([]netip.AddrPort, error) {
+	all := []netip.Addr{to.IP}
+	if to.Name != "" {
+		if look == nil {
+			look = Resolve
+		}
+		var err error
+		if all, err = look(ctx, to.Name); err != nil || len(all) == 0 {
+			return nil, HostUnreachable
+		}
+	}
+	var out []netip.AddrPort
+	for _, ip := range all {
+		if at := netip.AddrPortFrom(ip, to.Port); guard.allows(at) {
+			out = append(out, at)
+		}
+	}
+	if len(out) == 0 {
+		return nil, NotAllowed
+	}
+	return out, nil
+}
+
+// CodeOf finds the reply's code for an error.
+func CodeOf(err error) Code {
+	code, dns := Code(0), (*net.DNSError)(nil)
+	switch {
+	case err == nil:
+		return Succeeded
+	case errors.As(err, &code):
+		return code
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return Refused
+	case errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EADDRNOTAVAIL):
+		return NetUnreachable
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.As(err, &dns):
+		return HostUnreachable
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded), errors.Is(err, syscall.ETIMEDOUT):
+		return TTLExpired
+	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
+		return NotAllowed
+	}
+	return GeneralFailure
+}

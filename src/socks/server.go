@@ -1,0 +1,295 @@
+package socks
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Connector reaches destinations for clients.
+type Connector interface {
+	// Connect connects; bound is the address at the near end, if it is known. An error that is or wraps a Code tells
+	// the client that code; others are translated.
+	Connect(ctx context.Context, client Client, to Address) (s Stream, bound Address, err error)
+}
+
+// Client is who asks.
+type Client struct {
+	User string // empty without authentication
+	From netip.AddrPort
+}
+
+// Binder is a Connector that serves BIND in its own way; others bind on this machine.
+type Binder interface {
+	// Bind listens for one connection from the peer. tell is called once with the address to listen at.
+	Bind(ctx context.Context, client Client, from Address, tell func(Address) error) (s Stream, peer Address, err error)
+}
+
+// Options make a Server.
+type Options struct {
+	// Allow has the networks of clients; nobody else gets an answer. Empty: nobody.
+	Allow []netip.Prefix
+	// Users are the users with their passwords; nil: no authentication.
+	Users map[string]string
+	// Connector reaches destinations.
+	Connector Connector
+	// Guard says who may be reached by UDP and from whom BIND may be asked.
+	Guard Guard
+	// Bind and UDP allow these commands.
+	Bind, UDP bool
+	// MaxConnections bounds clients; 0 means DefaultMaxConnections.
+	MaxConnections int
+	// Idle ends connections on which nothing moves; 0 means DefaultIdle.
+	Idle time.Duration
+	// Patience is what a client has for methods, password and request together; 0 means ten seconds.
+	Patience time.Duration
+	// ListenUDP opens the outer socket of an association; nil means a plain one.
+	ListenUDP func() (*net.UDPConn, error)
+	// Resolve finds a name's addresses; nil means the system's resolver.
+	Resolve func(ctx context.Context, name string) ([]netip.Addr, error)
+}
+
+// Counts are a server's sums.
+type Counts struct {
+	Accepted, Strangers, TooMany, BadRequests, WrongUsers uint64
+	Connects, Binds, Associations, Failed                 uint64
+	UpBytes, DownBytes                                    uint64
+	Active                                                int64
+}
+
+// Server serves clients. Make it with NewServer.
+type Server struct {
+	Options
+	users  map[string][sha256.Size]byte
+	counts struct {
+		accepted, strangers, tooMany, badRequests, wrongUsers atomic.Uint64
+		connects, binds, associations, failed, up, down       atomic.Uint64
+		active                                                atomic.Int64
+	}
+	mu   sync.Mutex
+	open map[net.Conn]struct{}
+	wg   sync.WaitGroup
+}
+
+// NewServer returns a server; Serve starts it.
+func NewServer(o Options) *Server {
+	if o.MaxConnections == 0 {
+		o.MaxConnections = DefaultMaxConnections
+	}
+	if o.Idle == 0 {
+		o.Idle = DefaultIdle
+	}
+	if o.Patience == 0 {
+		o.Patience = handshakeTime
+	}
+	if o.ListenUDP == nil {
+		o.ListenUDP = func() (*net.UDPConn, error) { return net.ListenUDP("udp", nil) }
+	}
+	if o.Resolve == nil {
+		o.Resolve = Resolve
+	}
+	s := &Server{Options: o, open: make(map[net.Conn]struct{})}
+	if o.Users != nil {
+		s.users = make(map[string][sha256.Size]byte, len(o.Users))
+		for name, password := range o.Users {
+			s.users[name] = sha256.Sum256([]byte(password))
+		}
+	}
+	return s
+}
+
+// Counts returns the sums so far.
+func (s *Server) Counts() Counts {
+	c := &s.counts
+	return Counts{
+		Accepted: c.accepted.Load(), Strangers: c.strangers.Load(), TooMany: c.tooMany.Load(), BadRequests: c.badRequests.Load(),
+		WrongUsers: c.wrongUsers.Load(), Connects: c.connects.Load(), Binds: c.binds.Load(), Associations: c.associations.Load(),
+		Failed: c.failed.Load(), UpBytes: c.up.Load(), DownBytes: c.down.Load(), Active: c.active.Load(),
+	}
+}
+
+// Serve accepts clients until ctx ends, and returns when all are gone. The listener is closed.
+func (s *Server) Serve(ctx context.Context, l *net.TCPListener) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer s.wg.Wait()
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() {
+		_ = l.Close()
+		s.closeAll()
+	})
+	defer stop()
+	for {
+		conn, err := l.AcceptTCP()
+		switch {
+		case ctx.Err() != nil:
+			if err == nil {
+				_ = conn.Close()
+			}
+			return nil
+		case errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ECONNABORTED):
+			pause(ctx, acceptPause)
+			continue
+		case err != nil:
+			return err
+		}
+		s.admit(ctx, conn)
+	}
+}
+
+// admit starts a client's goroutine, if it may come in.
+func (s *Server) admit(ctx context.Context, conn *net.TCPConn) {
+	from, ok := conn.RemoteAddr().(*net.TCPAddr)
+	if !ok || !s.allowed(from.AddrPort().Addr().Unmap()) {
+		s.counts.strangers.Add(1)
+		_ = conn.Close()
+		return
+	}
+	if s.counts.active.Add(1) > int64(s.MaxConnections) {
+		s.counts.active.Add(-1)
+		s.counts.tooMany.Add(1)
+		_ = conn.Close()
+		return
+	}
+	s.counts.accepted.Add(1)
+	s.mu.Lock()
+	s.open[conn] = struct{}{}
+	s.mu.Unlock()
+	s.wg.Go(func() {
+		s.serve(ctx, conn, Client{From: from.AddrPort()})
+		_ = conn.Close()
+		s.mu.Lock()
+		delete(s.open, conn)
+		s.mu.Unlock()
+		s.counts.active.Add(-1)
+	})
+}
+
+func (s *Server) closeAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for conn := range s.open {
+		_ = conn.Close()
+	}
+}
+
+func (s *Server) allowed(a netip.Addr) bool {
+	return slices.ContainsFunc(s.Allow, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// serve is one client from greeting to end.
+func (s *Server) serve(ctx context.Context, conn *net.TCPConn, client Client) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	_ = conn.SetDeadline(time.Now().Add(s.Patience))
+	q, err := s.negotiate(ctx, conn, &client)
+	if err != nil {
+		s.counts.badRequests.Add(1)
+		if code := Code(0); errors.As(err, &code) {
+			_, _ = conn.Write(AppendReply(nil, code, Address{}))
+		}
+		return
+	}
+	_ = conn.SetDeadline(time.Time{})
+	switch {
+	case q.Command == Connect:
+		s.counts.connects.Add(1)
+		err = s.connect(ctx, conn, client, q.To)
+	case q.Command == Bind && s.Options.Bind:
+		s.counts.binds.Add(1)
+		err = s.bind(ctx, conn, client, q.To)
+	case q.Command == Associate && s.UDP:
+		s.counts.associations.Add(1)
+		err = s.associate(ctx, conn, client, q.To)
+	case q.Command == Bind || q.Command == Associate:
+		err = NotAllowed
+	default:
+		err = NoCommand
+	}
+	if err != nil {
+		s.counts.failed.Add(1)
+		_ = conn.SetWriteDeadline(time.Now().Add(handshakeTime))
+		_, _ = conn.Write(AppendReply(nil, CodeOf(err), Address{}))
+	}
+}
+
+// negotiate reads greeting, password and request.
+func (s *Server) negotiate(ctx context.Context, conn net.Conn, client *Client) (Request, error) {
+	method := byte(methodNone)
+	if s.users != nil {
+		method = methodPassword
+	}
+	ok, err := readMethods(conn, method)
+	if err != nil {
+		return Request{}, err
+	}
+	if !ok {
+		_, _ = conn.Write([]byte{version5, methodRefused})
+		return Request{}, ErrAuth
+	}
+	if _, err := conn.Write([]byte{version5, method}); err != nil {
+		return Request{}, err
+	}
+	if method == methodPassword {
+		user, password, err := readPassword(conn)
+		if err != nil {
+			return Request{}, err
+		}
+		if !s.knows(user, password) {
+			s.counts.wrongUsers.Add(1)
+			pause(ctx, refusedPause)
+			_, _ = conn.Write([]byte{version1, 1})
+			return Request{}, ErrAuth
+		}
+		client.User = user
+		if _, err := conn.Write([]byte{version1, 0}); err != nil {
+			return Request{}, err
+		}
+	}
+	return ReadRequest(conn)
+}
+
+// knows compares in a time that tells nothing.
+func (s *Server) knows(user, password string) bool {
+	want, ok := s.users[user]
+	got := sha256.Sum256([]byte(password))
+	return subtle.ConstantTimeCompare(got[:], want[:]) == 1 && ok
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+func (s *Server) connect(ctx context.Context, conn *net.TCPConn, client Client, to Address) error {
+	dial, cancel := context.WithTimeout(ctx, dialTime)
+	out, bound, err := s.Connector.Connect(dial, client, to)
+	cancel()
+	if err != nil {
+		return err
+	}
+	return s.relay(conn, out, AppendReply(nil, Succeeded, bound))
+}
+
+// relay answers and then copies until the end.
+func (s *Server) relay(conn *net.TCPConn, out Stream, answer []byte) error {
+	if _, err := conn.Write(answer); err != nil {
+		abort(out)
+		return nil
+	}
+	up, down := Relay(conn, out, s.Idle)
+	s.counts.up.Add(up)
+	s.counts.down.Add(down)
+	return nil
+}
