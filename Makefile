@@ -7,6 +7,7 @@ SOURCES := $(shell find src -name '*.go' -not -name '*_test.go') go.mod go.sum
 
 FUZZTIME ?= 30s
 LINKS    ?=
+ROUTER   ?=
 DURATION ?=
 
 .PHONY: packages feed feed-check all cross check test demo bench fuzz clean help
@@ -26,7 +27,7 @@ test:
 	hack/test.sh
 
 demo:
-	hack/demo.sh --links '$(LINKS)' --duration '$(DURATION)'
+	hack/demo.sh --links '$(LINKS)' --duration '$(DURATION)' $(if $(ROUTER),--router)
 
 bench:
 	hack/bench.sh
@@ -50,6 +51,7 @@ help:
 	@echo 'make               build/mpproxy, the program for this machine'
 	@echo 'make demo          two emulated links joined into one, live, with a verdict (about 90 s, needs root)'
 	@echo '                   own links: make demo LINKS="50M/10ms,12M/40ms/0.5%" DURATION=10s'
+	@echo '                   how it lives on a router (no leak, undo, repair): make demo ROUTER=1 (about 30 s)'
 	@echo 'make test          every check and test; installs what it needs; last line: the counts'
 	@echo 'make check         formatting, vet, staticcheck, module files, shell scripts, import rules'
 	@echo 'make bench         speed, allocations, memory, and the yardsticks over emulated links (15 min); tables in build/bench'

@@ -30,13 +30,14 @@ func main() {
 	links := flag.String("links", "", "links: "+linksim.Syntax+" (default "+defaultLinks+")")
 	duration := flag.String("duration", "", "length of the download and of the upload (default "+defaultDuration.String()+")")
 	program := flag.String("program", "build/mpproxy", "the program")
+	router := flag.Bool("router", false, "show how it lives on a router instead")
 	flag.Parse()
 	options, err := parse(*links, *duration)
 	if err != nil || flag.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, "demo:", errors.Join(err, extra(flag.Args())))
 		os.Exit(2)
 	}
-	options.program = *program
+	options.program, options.router = *program, *router
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	well, err := run(ctx, options)
 	stop()
@@ -53,6 +54,7 @@ type options struct {
 	links    []linksim.Params
 	duration time.Duration
 	program  string
+	router   bool // play the router's show
 }
 
 func parse(links, duration string) (options, error) {
@@ -94,13 +96,23 @@ func run(ctx context.Context, o options) (well bool, err error) {
 	} else if len(stale) > 0 {
 		fmt.Printf("removed what an earlier run left behind: %s\n", strings.Join(stale, " "))
 	}
-	l, err := lab.New(lab.Options{Links: o.links, Program: o.program, Seed: 1})
+	build := lab.Options{Links: o.links, Program: o.program, Seed: 1}
+	if o.router {
+		if build, err = routerOptions(o.program); err != nil {
+			return false, err
+		}
+	}
+	l, err := lab.New(build)
 	if err != nil {
 		return false, err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
 	s := &show{ctx: ctx, lab: l, duration: o.duration, screen: newScreen(os.Stdout)}
-	err = s.play()
+	play := s.play
+	if o.router {
+		play = (&routerShow{show: s}).play
+	}
+	err = play()
 	s.screen.endLine()
 	if errors.Is(err, context.Canceled) {
 		return false, errors.New("interrupted; everything is being removed")

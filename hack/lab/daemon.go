@@ -125,11 +125,11 @@ func (l *Lab) writeRouter(k keys, links []*Link) error {
 	list lan 'lan0'
 	option control '%s'
 	option secrets_dir '%s'
-
+%s
 config remote 'vps'
 	option public_key '%s'
 	list endpoint '%s:6779'
-`, l.socket("router"), secrets, k.remotePublic, RemoteAddress)
+`, l.socket("router"), secrets, further(l.options.RouterOptions), k.remotePublic, RemoteAddress)
 	for _, link := range links {
 		fmt.Fprintf(&b, `
 config link '%s'
@@ -155,12 +155,21 @@ func (l *Lab) writeRemote(k keys) error {
 	option control '%s'
 	option secrets_dir '%s'
 	option peers_dir '%s'
-
+%s
 config peer 'home'
 	option public_key '%s'
 	option address '10.99.0.2'
-`, l.socket("remote"), secrets, filepath.Join(l.dir, "peers.d"), k.routerPublic)
+`, l.socket("remote"), secrets, filepath.Join(l.dir, "peers.d"), further(l.options.RemoteOptions), k.routerPublic)
 	return os.WriteFile(l.config("remote"), []byte(text), 0o600)
+}
+
+// further writes lines of a section.
+func further(lines []string) string {
+	var b strings.Builder
+	for _, line := range lines {
+		b.WriteString("\t" + line + "\n")
+	}
+	return b.String()
 }
 
 func (l *Lab) config(role string) string { return filepath.Join(l.dir, role+".uci") }

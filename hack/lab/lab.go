@@ -31,6 +31,8 @@ type Options struct {
 	Program string           // path of mpproxy; only needed for StartPortals
 	Seed    uint64           // of the links' random losses and jitter
 	Collide bool             // give all of the router's links the same private address
+	// RouterOptions and RemoteOptions are further lines of the portal sections, as in "option kill_switch '1'".
+	RouterOptions, RemoteOptions []string
 }
 
 // Lab is a running lab. Close it.
