@@ -37,7 +37,7 @@ func legacyTable(ipv6 bool, table string) bool {
 	names, err := os.ReadFile(list)
 	if errors.Is(err, fs.ErrPermission) { // only root may read it; but a module that is not loaded has no tables
 		_, err = os.Stat(module)
-		return err == nil
+		return err == nil || monolithic()
 	}
 	return err == nil && slices.Contains(strings.Fields(string(names)), table)
 }
@@ -113,4 +113,10 @@ func refusesAll(r *nftables.Rule) bool {
 		}
 	}
 	return refuses
+}
+
+// monolithic reports a kernel without modules: all it can do is in it.
+func monolithic() bool {
+	modules, err := os.ReadFile("/proc/modules")
+	return err != nil || len(modules) == 0
 }

@@ -2,6 +2,9 @@ package system
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -75,12 +78,17 @@ func DefaultParams() Params {
 }
 
 // stateFile has the network namespace in its name: several may share /run, and what one remembers is not the other's.
+// A service manager may give us a directory of our own (RUNTIME_DIRECTORY, as systemd does).
 func stateFile() string {
+	dir := os.Getenv("RUNTIME_DIRECTORY")
+	if !filepath.IsAbs(dir) || strings.Contains(dir, ":") { // several are joined by colons
+		dir = "/run/mpproxy"
+	}
 	var own unix.Stat_t
 	if err := unix.Stat("/proc/thread-self/ns/net", &own); err != nil {
-		return "/run/mpproxy/sysctl.json"
+		return filepath.Join(dir, "sysctl.json")
 	}
-	return fmt.Sprintf("/run/mpproxy/sysctl-%d.json", own.Ino)
+	return filepath.Join(dir, fmt.Sprintf("sysctl-%d.json", own.Ino))
 }
 
 // MaxLinks is how many links fit the marks and the priorities below LANPriority.
