@@ -21,6 +21,7 @@ const (
 	CmdLink   = "link"   // no result
 	CmdPair   = "pair"   // server: Action is one of those below; Text is an enrol.Order, the result an enrol.Issued or a list of them
 	CmdJob    = "job"    // what takes longer: Action start with Name and Text, or poll with Name, the job's id; a portal.Job
+	CmdLimits = "limits" // what this version cannot do yet: a list of config.Limit
 	CmdRing   = "ring"   // the last minutes of each connection: a portal.Ring
 	CmdEvents = "events" // what happened lately: a list of portal.Event
 	CmdPeers  = "peers"  // server: lists, or changes the router Name; the result is a list of enrol.Router

@@ -66,6 +66,8 @@ func (d *Desk) Handle(ctx context.Context, q control.Request) (any, error) {
 		return d.poll(q.Name)
 	case q.Cmd == control.CmdJob:
 		return nil, fmt.Errorf("a job can be told start and poll, not '%s'", q.Action)
+	case q.Cmd == control.CmdLimits:
+		return config.Limits(), nil
 	case q.Cmd == control.CmdRing && d.recent != nil:
 		return d.recent.ring(), nil
 	case q.Cmd == control.CmdEvents && d.recent != nil:
