@@ -36,7 +36,7 @@ func serverName(cfg *config.Config, token pairing.Token, o JoinOptions) string {
 // writeJoined writes server and links into the configuration and switches it on, all at once.
 func writeJoined(ctx context.Context, cfg *config.Config, token pairing.Token, o JoinOptions) error {
 	changes := []config.Change{{Kind: "remote", Name: serverName(cfg, token, o), Options: []config.Setting{
-		config.Set("enabled", "1"), config.Set("public_key", config.Key(token.Server).String()), {Name: "endpoint", Values: token.Endpoints, List: true},
+		config.Set("enabled", "1"), config.Set("public_key", config.Key(token.Server).String()), {Name: "endpoint", Values: offered(token.Endpoints), List: true},
 	}}}
 	used := map[string]bool{"main": true, changes[0].Name: true}
 	for _, r := range cfg.Remotes {
@@ -56,6 +56,20 @@ func writeJoined(ctx context.Context, cfg *config.Config, token pairing.Token, o
 	}
 	changes = append(changes, config.Change{Kind: "portal", Name: "main", Options: []config.Setting{config.Set("enabled", "1")}})
 	return writeConfig(ctx, cfg.File, changes)
+}
+
+// offered leaves out the endpoints that this version cannot use, if any is left then.
+func offered(endpoints []string) (list []string) {
+	ipv4Only := slices.ContainsFunc(config.Limits(), func(l config.Limit) bool { return l.Section == "remote" && l.Option == "endpoint" })
+	for _, e := range endpoints {
+		if !ipv4Only || !strings.HasPrefix(e, "[") {
+			list = append(list, e)
+		}
+	}
+	if len(list) == 0 {
+		return endpoints
+	}
+	return list
 }
 
 func linkChange(cfg *config.Config, j JoinLink, used map[string]bool) config.Change {
