@@ -94,8 +94,12 @@ func (k *kernel) firewalld(args func(verb string) []string, stands bool) (undo f
 	if err := k.noteFirewalld(remove); err != nil {
 		return nil, false, err
 	}
-	_, err = firewallCmd(args("add")...)
-	return undo, true, err
+	if _, err = firewallCmd(args("add")...); err != nil {
+		// Our own table holds what peers may do, so that nothing is open: but nothing gets through. The owner is told.
+		k.refused = append(k.refused, "firewall-cmd "+strings.Join(args("add"), " "))
+		return nil, false, k.forgetFirewalld(remove)
+	}
+	return undo, true, nil
 }
 
 // errNoFirewalld says that there is no program firewall-cmd.

@@ -342,3 +342,30 @@ func TestNoProgramIsNotFatal(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestTablesOfAnotherMaking: tables that only look like those of iptables are their owner's.
+func TestTablesOfAnotherMaking(t *testing.T) {
+	e := newServerEnd(t)
+	t.Cleanup(flushAll)
+	file := filepath.Join(t.TempDir(), "nftables.conf")
+	rules := `table ip filter {
+		set known { type ipv4_addr; flags interval; }
+		chain FORWARD { type filter hook forward priority 0; policy drop; ct state vmap { established : accept }; ip saddr @known accept; }
+	}`
+	if err := os.WriteFile(file, []byte(rules), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	runCommand(t, "nft", "-f", file)
+	before := firewallText(t)
+	e.open()
+	if a := e.server.Advice(); len(a) != 1 || !strings.Contains(a[0], "chain ip filter FORWARD") {
+		t.Errorf("advice %q", a)
+	}
+	if ok := e.passes(200 * time.Millisecond); ok != [2]bool{false, true} {
+		t.Errorf("passes %v", ok)
+	}
+	if err := e.server.Close(); err != nil {
+		t.Fatal(err)
+	}
+	sameText(t, before, firewallText(t))
+}

@@ -16,6 +16,7 @@ type kernel struct {
 	handle  *netlink.Handle
 	sysctls sysctls
 	xt      *xtables
+	refused []string             // what firewalld did not do for us
 	owned   map[string]*nftOwner // by table
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -75,9 +76,20 @@ func (s *Server) setFirewall(force bool) error {
 	if !force && way.equal(s.way) {
 		return nil
 	}
+	s.kernel.refused = nil
+	if err := s.journal.Apply("firewall", s.params.planFirewall(s.service, way)); err != nil {
+		if s.kernel.xt.giveUp(err) {
+			return s.setFirewall(true)
+		}
+		return err
+	}
 	s.way = way
 	s.advice = way.advice(s.service.Device, s.listening())
-	return s.journal.Apply("firewall", s.params.planFirewall(s.service, way))
+	if len(s.kernel.refused) > 0 {
+		s.advice = append(s.advice, fmt.Sprintf("firewalld takes no orders from this service; as root run once: %s (with --permanent to keep it)",
+			strings.Join(s.kernel.refused, "; ")))
+	}
+	return nil
 }
 
 func (s *Server) listening() (ports []string) {

@@ -88,6 +88,20 @@ func findProgram(p xtProgram) *iptables.IPTables {
 	return nil
 }
 
+// giveUp does without iptables-nft where the host's tables of that name are of another making, which it refuses to touch.
+// It reports whether that changes anything.
+func (x *xtables) giveUp(err error) (changed bool) {
+	if !strings.Contains(err.Error(), "incompatible") {
+		return false
+	}
+	for _, ipv6 := range []bool{false, true} {
+		p := xtProgram{ipv6, xtNFT}
+		changed = changed || x.known[p] != nil
+		x.known[p] = nil
+	}
+	return changed
+}
+
 // lookPath finds a program also where a user's PATH does not lead.
 func lookPath(name string) (string, error) {
 	path, err := exec.LookPath(name)
@@ -161,6 +175,9 @@ func (k *kernel) xtables(o XTChain, same bool) (undo func() error, made bool, er
 		return undo, true, err
 	}
 	k.xt.listed[o.key()], err = ipt.List(o.Table, o.Chain)
+	if err == nil && !k.xt.stands(ipt, o) { // nor could we see it when somebody else removes it
+		err = errors.Join(fmt.Errorf("%s is incompatible with %s", o.From, o.program()), undo())
+	}
 	return undo, true, err
 }
 
