@@ -6,6 +6,7 @@ import (
 	"mpproxy/src/engine/flowq"
 	"mpproxy/src/engine/mono"
 	"mpproxy/src/engine/packet"
+	"mpproxy/src/engine/path"
 	"mpproxy/src/engine/sched"
 )
 
@@ -96,11 +97,7 @@ func budget(p flowq.Profile) time.Duration {
 type PathSpec struct {
 	ID, Link uint32
 	Overhead int
-	Metric   int
-	Overflow bool
-	Standby  bool
-	// Limit caps the sending rate in bytes per second; 0 is no cap.
-	Limit int64
+	path.Use
 	// RTT and Bandwidth (bytes per second) are what is known from before; 0 if nothing.
 	RTT       time.Duration
 	Bandwidth int64

@@ -234,6 +234,8 @@ func (t *Tunnel) control(now mono.Time, p *path.Path, r *Received) {
 		t.onConfig(f.Config.ID, f.Config.Blob)
 	case wire.TypeConfigAck:
 		t.config.acked(f.ConfigAck.ID)
+	case wire.TypePathUse:
+		t.onUse(now, p, &f.PathUse)
 	case wire.TypePathClose:
 		t.pathIDs.use(f.PathClose.Path)
 		if f.PathClose.Path != p.ID {
@@ -260,6 +262,17 @@ func (t *Tunnel) onDelays(f *wire.DelaysFrame) {
 			Deviation: time.Duration(d.Deviation) * 100 * time.Microsecond,
 		}
 	}
+}
+
+// onUse is the server's: the router tells how a path is to be used.
+func (t *Tunnel) onUse(now mono.Time, p *path.Path, f *wire.PathUseFrame) {
+	if t.params.Initiator {
+		return
+	}
+	p.SetUse(path.Use{
+		Metric: int(f.Metric), Overflow: f.Overflow, Standby: f.Standby, Metered: f.Metered, Limit: int64(f.Limit) * 125,
+	})
+	t.refreshAt = now
 }
 
 // onAck takes an acknowledgement of one of our paths' packets.

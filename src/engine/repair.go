@@ -15,6 +15,7 @@ const (
 	controlProbe  = 1 << 31
 	controlLeft   = 1 << 30
 	controlNotice = 1 << 29
+	controlUse    = 1 << 28
 )
 
 // repair is an inner packet whose datagram was lost.
@@ -79,6 +80,8 @@ func (t *Tunnel) settle(p *path.Path, s *recovery.Packet) {
 	switch {
 	case s.Control&controlProbe != 0:
 		p.MTU.Proved(int(s.Control &^ controlProbe))
+	case s.Control&controlUse != 0:
+		p.UseTold(true)
 	case s.Control&controlLeft != 0:
 		t.leaving.acked(uint16(s.Control))
 	case s.Buf != nil:

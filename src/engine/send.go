@@ -221,7 +221,7 @@ func (t *Tunnel) sendControl(now mono.Time, out *Batch) {
 	}
 	t.responses = t.responses[:0]
 	t.sendMarks(now, out)
-	best, _ := sched.Soonest(now, 100, 1, t.paths, nil)
+	best, _ := sched.Soonest(now, 100, 1, t.wanted(false), nil)
 	if best == nil {
 		return
 	}
@@ -299,13 +299,9 @@ func (t *Tunnel) sendProbes(now mono.Time, p *path.Path, out *Batch) {
 	if !p.Peer.Remote.IsValid() || !p.Peer.Allows(probeBytes) && !p.Peer.Allows(100) {
 		return
 	}
-	if tail := t.Backlog() == 0 && now >= p.TailAt(); p.Probe(now, t.lastData) || tail {
-		d := t.datagram(p, out)
-		out.arena = wire.PingFrame{}.Append(out.arena)
-		if p.State() == path.Opening && t.params.Initiator {
-			out.arena = pad(out.arena, d, probeBytes)
-		}
-		t.finish(now, p, d, out)
+	tail, tell := t.Backlog() == 0 && now >= p.TailAt(), t.params.Initiator && now >= p.TellAt()
+	if p.Probe(now, t.lastData) || tail || tell {
+		t.sendProbe(now, p, tell, out)
 	}
 	if size := t.mtuProbe(p); size != 0 {
 		d := t.datagram(p, out)
@@ -314,6 +310,26 @@ func (t *Tunnel) sendProbes(now mono.Time, p *path.Path, out *Batch) {
 		d.to = len(out.arena)
 		t.sent(now, p, d, out, true, recovery.Payload{Control: controlProbe | uint32(size)})
 	}
+}
+
+// sendProbe asks for an answer. The router's first ones, and those with news, also tell how the path is to be used.
+func (t *Tunnel) sendProbe(now mono.Time, p *path.Path, tell bool, out *Batch) {
+	d := t.datagram(p, out)
+	opening := p.State() == path.Opening && t.params.Initiator
+	if !tell && !opening {
+		out.arena = wire.PingFrame{}.Append(out.arena)
+		t.finish(now, p, d, out)
+		return
+	}
+	u := p.Config.Use
+	out.arena = wire.PathUseFrame{
+		Metric: uint16(min(max(u.Metric, 0), 65535)), Overflow: u.Overflow, Standby: u.Standby, Metered: u.Metered, Limit: uint64(u.PeerLimit) / 125,
+	}.Append(out.arena)
+	if opening {
+		out.arena = pad(out.arena, d, probeBytes)
+	}
+	p.Telling(now)
+	t.finishWith(now, p, d, out, recovery.Payload{Control: controlUse})
 }
 
 func (t *Tunnel) mtuProbe(p *path.Path) int {
@@ -358,13 +374,16 @@ func (t *Tunnel) sendAcks(now mono.Time, out *Batch) {
 	if !due {
 		return
 	}
-	best, _ := sched.Soonest(now, 100, 1, t.paths, nil)
+	best, _ := sched.Soonest(now, 100, 1, t.wanted(false), nil)
 	if best == nil {
 		t.ackEverywhere(now, out)
 		return
 	}
-	second, _ := sched.Soonest(now, 100, 1, t.paths, best)
+	second, _ := sched.Soonest(now, 100, 1, t.wanted(troubled), best)
 	every := min(max(2*best.Sent.RTT.Smoothed(), ackCopyMin), ackCopyMax)
+	if second != nil && second.Metered && !troubled {
+		second = nil
+	}
 	copied := second != nil && (troubled || now.Sub(t.lastAckCopy) >= every)
 	t.ackOn(now, best, out)
 	if copied {
@@ -376,6 +395,20 @@ func (t *Tunnel) sendAcks(now mono.Time, out *Batch) {
 			p.Rx.Acked(now)
 		}
 	}
+}
+
+// wanted are the paths that control frames may use: those that data uses, so that a link kept in reserve stays quiet; all of
+// them if none of those works, or if the frames must get through.
+func (t *Tunnel) wanted(all bool) []*path.Path {
+	if all {
+		return t.paths
+	}
+	for _, p := range t.eligible {
+		if p.Usable() {
+			return t.eligible
+		}
+	}
+	return t.paths
 }
 
 // ackOn sends one datagram on p with the acknowledgements of every path that owes some.

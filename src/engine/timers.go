@@ -18,6 +18,9 @@ func (t *Tunnel) NextTimeout() mono.Time {
 	waiting := t.repairs.len() > 0 || t.Backlog() > 0
 	for _, p := range t.paths {
 		at = mono.Min(at, mono.Min(p.Sent.NextTimeout(), p.NextCheck(t.polled, t.lastHeard, t.lastData)))
+		if t.params.Initiator {
+			at = mono.Min(at, p.TellAt())
+		}
 		at = mono.Min(at, mono.Min(p.Rx.Due(p.Sent.RTT.Smoothed()), p.Peer.NextChallenge()))
 		if !waiting {
 			at = mono.Min(at, p.TailAt())

@@ -172,9 +172,9 @@ func (t *Tunnel) SetOwned(owned []netip.Prefix) { t.owned = owned }
 // OpenPath begins to send on a path. remote is the peer's address where this side knows it, else the zero value.
 func (t *Tunnel) OpenPath(now mono.Time, s PathSpec, remote netip.AddrPort) *path.Path {
 	p := path.New(now, path.Config{
-		ID: s.ID, Link: int(s.Link), Overhead: s.Overhead, Metric: s.Metric, Overflow: s.Overflow, Standby: s.Standby,
+		ID: s.ID, Link: int(s.Link), Overhead: s.Overhead, Use: s.Use,
 		Datagram: t.params.MTU + wire.HeaderBytes + FrameBytes + wire.TagBytes,
-		RTT:      s.RTT, Bandwidth: s.Bandwidth, Limit: s.Limit, Offset: t.offset, Seed: uint32(t.params.Seed),
+		RTT:      s.RTT, Bandwidth: s.Bandwidth, Offset: t.offset, Seed: uint32(t.params.Seed),
 	})
 	if remote.IsValid() {
 		p.Peer.Trust(remote)

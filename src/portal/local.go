@@ -166,6 +166,15 @@ func (r *local) handle(ctx context.Context, q control.Request) (any, error) {
 	return nil, fmt.Errorf("'%s' is not a command", q.Cmd)
 }
 
+// lowestMetric is that of the links that are used first.
+func (r *local) lowestMetric() int {
+	least := r.links[0].Metric
+	for _, l := range r.links {
+		least = min(least, l.Metric)
+	}
+	return least
+}
+
 // setLink tells the engine about a link, in the loop.
 func (r *local) setLink(now mono.Time, i int, l node.Link) {
 	r.told[i] = l
@@ -173,6 +182,7 @@ func (r *local) setLink(now mono.Time, i int, l node.Link) {
 		l.Up = false
 	}
 	l.Metric, l.Overflow = r.links[i].Metric, r.links[i].Overflow
-	l.Limit = int64(r.links[i].UploadBitsPerSecond / 8)
+	l.Limit, l.PeerLimit = int64(r.links[i].UploadBitsPerSecond/8), int64(r.links[i].DownloadBitsPerSecond/8)
+	l.Metered, l.Standby = r.links[i].Metered, r.links[i].Metric > r.lowestMetric()
 	r.SetLink(now, i, l)
 }

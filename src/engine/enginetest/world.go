@@ -24,9 +24,11 @@ import (
 
 // The inner addresses of the two ends.
 var (
-	ClientAddr = netip.MustParseAddr("10.99.0.2")
-	ServerAddr = netip.MustParseAddr("10.99.0.1")
-	everything = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
+	ClientAddr  = netip.MustParseAddr("10.99.0.2")
+	ClientAddr6 = netip.MustParseAddr("fd00:99::2")
+	ServerAddr6 = netip.MustParseAddr("fd00:99::1")
+	ServerAddr  = netip.MustParseAddr("10.99.0.1")
+	everything  = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
 )
 
 // Link is a link under the tunnel, each direction with its own parameters.
@@ -169,7 +171,7 @@ func (w *World) StartServer() {
 	}
 	w.Remote = node.NewRemote(p)
 	peer := node.PeerParams{
-		Name: "router", Key: w.secrets.router.Public(), Owned: []netip.Prefix{netip.PrefixFrom(ClientAddr, 32)},
+		Name: "router", Key: w.secrets.router.Public(), Owned: []netip.Prefix{netip.PrefixFrom(ClientAddr, 32), netip.PrefixFrom(ClientAddr6, 128)},
 		Config: wire.SessionConfig{Address4: netip.PrefixFrom(ClientAddr, 24), Peer4: ServerAddr, MTU: 1420}.Append(nil),
 	}
 	if w.config.Peer != nil {

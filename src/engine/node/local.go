@@ -9,6 +9,7 @@ import (
 	"mpproxy/src/engine"
 	"mpproxy/src/engine/handshake"
 	"mpproxy/src/engine/mono"
+	"mpproxy/src/engine/path"
 	"mpproxy/src/engine/session"
 	"mpproxy/src/stats"
 )
@@ -29,11 +30,8 @@ type Link struct {
 	Endpoint netip.AddrPort
 	// Source is the link's own address: when it changes, the path is opened anew.
 	Source netip.Addr
-	// Metric, Overflow, Limit and Standby are as in engine.PathSpec.
-	Metric   int
-	Overflow bool
-	Standby  bool
-	Limit    int64
+	// Use is how the link is to be used; the server is told.
+	path.Use
 }
 
 func (l Link) usable() bool { return l.Up && l.Endpoint.IsValid() }
@@ -96,7 +94,7 @@ func (l *Local) SetLink(now mono.Time, id int, link Link) {
 		l.closePath(now, at)
 	}
 	if p := l.Path(at.path); at.open && p != nil {
-		p.Metric, p.Overflow, p.Standby, p.Limit = link.Metric, link.Overflow, link.Standby, link.Limit
+		p.SetUse(link.Use)
 	}
 	if !at.open && l.Stands() {
 		l.openPath(now, id)
@@ -118,7 +116,7 @@ func (l *Local) openPath(now mono.Time, id int) {
 	l.Table.Add(l.ids.ConnID(session.Down, at.path), &session.Entry{Owner: l.sessionID, Path: at.path, Receiving: l.receiving})
 	l.OpenPath(now, engine.PathSpec{
 		ID: at.path, Link: uint32(id), Overhead: engine.Overhead(at.Endpoint), RTT: l.rtt, Bandwidth: at.bandwidth,
-		Metric: at.Metric, Overflow: at.Overflow, Standby: at.Standby, Limit: at.Limit,
+		Use: at.Use,
 	}, at.Endpoint)
 }
 

@@ -157,6 +157,9 @@ func (p *Path) probeAt(lastData mono.Time) mono.Time {
 			return p.probed.Add(max(p.Sent.RTT.Latest()/2, 20*time.Millisecond))
 		}
 		if p.probed.Sub(p.since) > downPatience {
+			if p.Metered {
+				return p.probed.Add(meteredProbe)
+			}
 			return p.probed.Add(downEverySlow)
 		}
 		return p.probed.Add(downEvery)
@@ -168,9 +171,33 @@ func (p *Path) probeAt(lastData mono.Time) mono.Time {
 	switch {
 	case last.Sub(lastData) > idleAfter:
 		return last.Add(keepalive)
+	case p.Metered:
+		return last.Add(meteredProbe)
 	case p.Standby:
 		return last.Add(backupProbe)
 	default:
 		return last.Add(activeProbe)
 	}
 }
+
+// SetUse sets how a path is to be used. The router tells the peer.
+func (p *Path) SetUse(u Use) {
+	if u == p.Config.Use {
+		return
+	}
+	p.Config.Use, p.useTold, p.useSent = u, false, 0
+}
+
+// UseTold says that the peer knows; with false it is to be told again.
+func (p *Path) UseTold(told bool) { p.useTold = told }
+
+// TellAt is when the peer is to be told (again), or mono.Never.
+func (p *Path) TellAt() mono.Time {
+	if p.useTold || p.state != Up {
+		return mono.Never
+	}
+	return p.useSent.Add(p.Sent.RTT.PTO())
+}
+
+// Telling notes that the peer is being told now.
+func (p *Path) Telling(now mono.Time) { p.useSent = now }

@@ -31,14 +31,7 @@ type Config struct {
 	Overhead int
 	// Datagram is the size of the datagram that a full inner packet needs.
 	Datagram int
-	// Metric orders paths: one of a higher metric is used only when none of a lower one works, or with Overflow
-	// also while all of those are full.
-	Metric   int
-	Overflow bool
-	// Standby paths are probed less often.
-	Standby bool
-	// Limit caps the sending rate in bytes per second; 0 is no cap.
-	Limit int64
+	Use
 	// RTT is the handshake's round trip, 0 if unknown; Bandwidth what the link gave last time in bytes per second, 0 if unknown.
 	RTT       time.Duration
 	Bandwidth int64
@@ -46,6 +39,20 @@ type Config struct {
 	Offset *recovery.Offset
 	// Seed keeps the probes of paths apart.
 	Seed uint32
+}
+
+// Use is how a path is to be used.
+type Use struct {
+	// Metric orders paths: one of a higher metric is used only when none of a lower one works, or with Overflow
+	// also while all of those are full.
+	Metric   int
+	Overflow bool
+	// Standby paths are probed less often.
+	Standby bool
+	// Metered paths cost money per byte: they are probed as little as may be.
+	Metered bool
+	// Limit caps the sending rate in bytes per second; 0 is no cap. PeerLimit is the same for the peer's sending.
+	Limit, PeerLimit int64
 }
 
 // Path is one way between the portals. Its exported members are its parts; see New.
@@ -67,6 +74,8 @@ type Path struct {
 	since     mono.Time
 	opened    mono.Time
 	probed    mono.Time
+	useTold   bool      // the peer knows how the path is to be used
+	useSent   mono.Time // when it was told last
 	asked     bool      // a probe timeout wants a probe
 	tail      mono.Time // when the last data was sent, until something after it shows whether it arrived; 0: none
 	answers   int

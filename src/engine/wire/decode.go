@@ -18,6 +18,7 @@ const (
 	TypeConfigAck Type = 0x0A
 	TypeClose     Type = 0x0B
 	TypePathClose Type = 0x0C
+	TypePathUse   Type = 0x0F
 	TypeNotice    Type = 0x0D
 	TypeFEC       Type = 0x0E // reserved, not understood yet
 	TypeData      Type = 0x80
@@ -49,6 +50,7 @@ type Frame struct {
 	ConfigAck ConfigAckFrame
 	Close     CloseFrame
 	PathClose PathCloseFrame
+	PathUse   PathUseFrame
 	Notice    NoticeFrame
 }
 
@@ -99,6 +101,8 @@ func (f *Frame) parseControl(r *reader) {
 		f.ConfigAck.ID = r.uvarint(1<<64 - 1)
 	case TypeClose:
 		f.Close = CloseFrame{Reason: r.u8(), Text: r.take(int(r.u8()))}
+	case TypePathUse:
+		f.PathUse.parse(r)
 	case TypePathClose:
 		f.PathClose.Path = uint32(r.uvarint(1<<32 - 1))
 	case TypeNotice:

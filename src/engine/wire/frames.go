@@ -165,3 +165,50 @@ func appendText(dst, text []byte) []byte {
 	text = text[:min(len(text), MaxTextBytes)]
 	return append(append(dst, byte(len(text))), text...)
 }
+
+// PathUseFrame tells how the router wants the path that carries the frame to be used: it knows its links, the server does not.
+type PathUseFrame struct {
+	// Metric orders paths: one of a higher metric is used only when none of a lower one works, or with Overflow also while
+	// all of those are full.
+	Metric   uint16
+	Overflow bool
+	// Standby and Metered paths are probed less often.
+	Standby, Metered bool
+	// Limit is how fast the receiver of this frame may send on the path, in kbit/s; 0 is no limit.
+	Limit uint64
+}
+
+const (
+	useOverflow = 1 << iota
+	useStandby
+	useMetered
+)
+
+// Append appends the frame.
+func (f PathUseFrame) Append(dst []byte) []byte {
+	flags := byte(0)
+	if f.Overflow {
+		flags |= useOverflow
+	}
+	if f.Standby {
+		flags |= useStandby
+	}
+	if f.Metered {
+		flags |= useMetered
+	}
+	return binary.AppendUvarint(append(appendU16(append(dst, byte(TypePathUse)), f.Metric), flags), f.Limit)
+}
+
+func (f *PathUseFrame) parse(r *reader) {
+	metric, flags := r.u16(), r.u8()
+	if flags&^(useOverflow|useStandby|useMetered) != 0 {
+		r.fail(ErrReserved)
+	}
+	*f = PathUseFrame{
+		Metric: metric, Overflow: flags&useOverflow != 0, Standby: flags&useStandby != 0, Metered: flags&useMetered != 0,
+		Limit: r.uvarint(maxLimit),
+	}
+}
+
+// maxLimit is a petabit per second: beyond it a limit is nonsense.
+const maxLimit = 1e12

@@ -37,6 +37,8 @@ func appendFrame(dst []byte, f *Frame) []byte {
 		return f.ConfigAck.Append(dst)
 	case TypeClose:
 		return f.Close.Append(dst)
+	case TypePathUse:
+		return f.PathUse.Append(dst)
 	case TypePathClose:
 		return f.PathClose.Append(dst)
 	case TypeNotice:
@@ -73,6 +75,7 @@ func samples() []struct {
 			Payload: payload, Laned: true, Lane: 0x1234, Seq: 1, Repair: true, Length: true, Part: 3, PartID: 0x0A0B}}},
 		{"f41234000001 0a0b 0002 45aa", Frame{Type: TypeData, Data: DataFrame{
 			Payload: payload, Laned: true, Lane: 0x1234, Seq: 1, Repair: true, Length: true, Part: FirstPart, PartID: 0x0A0B}}},
+		{"90 ac02 01020304 45aa", Frame{Type: TypeData, Data: DataFrame{Payload: payload, Repair: true, FromPath: 300, FromNumber: 0x01020304}}},
 		{"88 0a0b 45aa", Frame{Type: TypeData, Data: DataFrame{Payload: payload, Part: SecondPart, PartID: 0x0A0B}}},
 		{"000000", Frame{Type: TypePadding, Padding: PaddingFrame{Bytes: 3}}},
 		{"01 ac02 64 01020304 05 06 e807 02 0a 03 05 00 00", Frame{Type: TypeAck, Ack: sampleAck()}},
@@ -86,6 +89,7 @@ func samples() []struct {
 		{"09 81 01 0002 45aa", Frame{Type: TypeConfig, Config: ConfigFrame{129, payload}}},
 		{"0a 8101", Frame{Type: TypeConfigAck, ConfigAck: ConfigAckFrame{129}}},
 		{"0b 03 02 6869", Frame{Type: TypeClose, Close: CloseFrame{3, []byte("hi")}}},
+		{"0f 0102 05 e807", Frame{Type: TypePathUse, PathUse: PathUseFrame{Metric: 0x0102, Overflow: true, Metered: true, Limit: 1000}}},
 		{"0c ac02", Frame{Type: TypePathClose, PathClose: PathCloseFrame{300}}},
 		{"0d 04 02 6869", Frame{Type: TypeNotice, Notice: NoticeFrame{4, []byte("hi")}}},
 	}
@@ -143,7 +147,7 @@ func TestFramesRefused(t *testing.T) {
 	tests := map[string]error{
 		"":                                       ErrTruncated,
 		"0e":                                     ErrUnknownFrame,
-		"0f":                                     ErrUnknownFrame,
+		"10":                                     ErrUnknownFrame,
 		"7f":                                     ErrUnknownFrame,
 		"81 45":                                  ErrReserved,
 		"82 45":                                  ErrReserved,
