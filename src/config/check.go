@@ -13,6 +13,7 @@ func (l *loader) check() {
 	if portal.Congestion == CongestionNone && portal.Scheduler != SchedulerWeighted {
 		l.found.fail(l.portalAt("congestion"), "'none' works with scheduler 'weighted' only")
 	}
+	l.checkProxy()
 	if portal.Role == RoleLocal {
 		l.checkLocal()
 		return

@@ -7,7 +7,11 @@ type Config struct {
 	Portal  Portal
 	Remotes []Remote // role local, in the file's order; also disabled ones
 	Links   []Link   // role local, in the file's order; also disabled ones
-	Peers   []Peer   // role remote: of the main file, then of peers.d by file name; also disabled ones
+	SOCKS   []SOCKS  // in the file's order, as what follows; also disabled ones
+	Users   []User
+	Routes  []Route
+	Relays  []Relay
+	Peers   []Peer // role remote: of the main file, then of peers.d by file name; also disabled ones
 }
 
 // EnabledRemotes returns the remotes that are switched on, in the file's order.

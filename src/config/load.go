@@ -147,6 +147,16 @@ func (l *loader) decode(s *section) {
 	case "peer":
 		owner = RoleRemote
 		l.config.Peers = append(l.config.Peers, decodePeer(s, *portal, &l.found))
+	case "socks":
+		l.config.SOCKS = append(l.config.SOCKS, decodeSOCKS(s, portal.Role, &l.found))
+	case "user":
+		l.config.Users = append(l.config.Users, decodeUser(s, portal.Role, &l.found))
+	case "route":
+		owner = RoleLocal
+		l.config.Routes = append(l.config.Routes, decodeRoute(s, portal.Role, &l.found))
+	case "relay":
+		owner = RoleLocal
+		l.config.Relays = append(l.config.Relays, decodeRelay(s, portal.Role, &l.found))
 	default:
 		l.decodeOther(s)
 	}

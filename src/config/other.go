@@ -3,7 +3,9 @@ package config
 import "strings"
 
 // decodedKinds are the section types that this version uses.
-func decodedKinds() []string { return []string{"portal", "remote", "link", "peer"} }
+func decodedKinds() []string {
+	return []string{"portal", "remote", "link", "peer", "socks", "user", "route", "relay"}
+}
 
 // otherKinds are the section types that belong to the format but are not used by this version, with their options.
 func otherKinds() map[string][]string {
@@ -11,10 +13,6 @@ func otherKinds() map[string][]string {
 		"rule": strings.Fields("enabled src src_ip src_mac dest_ip dest_domain proto dest_port dscp target link class duplicate " +
 			"profile use_link"),
 		"forward": strings.Fields("enabled proto src_dport dest_ip dest_port src_ip to_router peer"),
-		"socks":   strings.Fields("enabled listen auth allow udp bind transparent max_connections idle_timeout allow_wan"),
-		"user":    strings.Fields("password enabled allow_route"),
-		"route":   strings.Fields("dest dest_port remote carrier via weight fallback class"),
-		"relay":   strings.Fields("address username password link resolve enabled"),
 		"history": strings.Fields("enabled storage path size_kb flush days"),
 		"alert":   strings.Fields("event hook min_interval"),
 	}

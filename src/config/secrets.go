@@ -33,6 +33,12 @@ func (l *loader) readSecrets() {
 		p := &l.config.Peers[i]
 		l.mergeSecret(&p.PresharedKey, "peer."+p.Name+presharedSuffix, "peer", p.Name, "preshared_key")
 	}
+	for i := range l.config.Users {
+		l.mergePassword(&l.config.Users[i].Password, "user."+l.config.Users[i].Name)
+	}
+	for i := range l.config.Relays {
+		l.mergePassword(&l.config.Relays[i].Password, "relay."+l.config.Relays[i].Name)
+	}
 }
 
 // mergeSecret reads a key from its file unless the option gave it; two different ones are an error.
@@ -75,6 +81,29 @@ func readSecret(path string) (SecretKey, error) {
 		return SecretKey{}, fmt.Errorf("cannot be read: %w", err)
 	}
 	return ParseSecretKey(string(text))
+}
+
+// mergePassword reads a password from its file unless the option gave it.
+func (l *loader) mergePassword(p *Password, file string) {
+	path := filepath.Join(l.config.Portal.SecretsDir, file)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) || !p.IsZero() {
+		return
+	}
+	if info, statErr := os.Stat(path); statErr == nil && info.Mode().Perm()&worldAccess != 0 {
+		l.found.warn(Place{File: path}, "can be read by everybody on this machine; run: chmod 600 %s", path)
+	}
+	var kept Password
+	if err == nil && len(text) > maxSecretBytes {
+		err = errors.New("is too long for a password")
+	} else if err == nil {
+		kept, err = parsePassword(string(text))
+	}
+	if err != nil {
+		l.found.fail(Place{File: path}, "%v", err)
+		return
+	}
+	*p = kept
 }
 
 // warnReadable warns of keys that are written into files which others can read.

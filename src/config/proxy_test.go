@@ -1,0 +1,116 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// loadProxy loads a router's configuration with these sections added.
+func loadProxy(t *testing.T, secrets map[string]string, sections string) (*Config, error) {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range secrets {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text := fmt.Sprintf(`
+config portal 'main'
+	option enabled '1'
+	option role 'local'
+	option secrets_dir '%s'
+config remote 'vps'
+	option public_key 'AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE='
+	list endpoint '192.0.2.1'
+config link 'dsl'
+	option interface 'wan'
+config link 'lte'
+	option interface 'wwan'
+%s`, dir, sections)
+	path := filepath.Join(dir, "mpproxy")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, _, err := Load(path)
+	return c, err
+}
+
+func TestProxySections(t *testing.T) {
+	c, err := loadProxy(t, map[string]string{"user.ann": "s3cret\n", "relay.nl": "word"}, `
+config socks 'lan'
+	option enabled '1'
+	list listen '192.168.1.1:1080'
+	option auth 'user'
+	option idle_timeout '60'
+config user 'ann'
+config relay 'nl'
+	option address 'relay.example.org'
+	option username 'me'
+config relay 'de'
+	option address '[2001:db8::1]:1081'
+config route 'web'
+	list dest '*.Example.org'
+	list dest '192.0.2.0/24'
+	list dest_port '80-443'
+	list via 'dsl'
+	list via 'nl>de'
+	list via 'lte:de'
+	list via 'nl'
+	list weight 'dsl=3'
+	option fallback 'none'
+config route 'rest'
+	list dest '*'
+	option carrier 'plain'
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := c.SOCKS[0]; !s.Enabled || !s.AuthUser || !s.UDP || !s.Bind || s.MaxConnections != 10000 || s.IdleTimeout.Seconds() != 60 || s.Listen[0].Port() != 1080 {
+		t.Errorf("%+v", s)
+	}
+	if c.Users[0].Password.Text() != "s3cret" || c.Relays[0].Password.Text() != "word" || c.Relays[0].Address.Port != 1080 {
+		t.Error("passwords or relays")
+	}
+	if text := fmt.Sprintf("%v %+v %v %q", c, c.Users, c.Relays, c.Users[0].Password); strings.Contains(text, "s3cret") || strings.Contains(text, "word\"") {
+		t.Error("a password is shown:", text)
+	}
+	r := c.Routes[0]
+	if r.Dest[0].Domain != "example.org" || r.FallbackDirect || r.Ports[0].Last != 443 || len(r.Via) != 4 || r.Via[0].Weight != 3 {
+		t.Errorf("%+v", r)
+	}
+	var ways []string
+	for _, v := range r.Via {
+		ways = append(ways, v.Link+"|"+strings.Join(v.Relays, ","))
+	}
+	if got := strings.Join(ways, " "); got != "dsl| |nl,de lte|de |nl" {
+		t.Error(got)
+	}
+}
+
+func TestProxyRefused(t *testing.T) {
+	for name, tt := range map[string]struct{ sections, want string }{
+		"listens everywhere":  {"config socks 's'\n\toption enabled '1'\n\tlist listen '0.0.0.0:1080'\n", "allow_wan"},
+		"public address":      {"config socks 's'\n\toption enabled '1'\n\tlist listen '192.0.2.7:1080'\n", "the Internet could reach"},
+		"open to all":         {"config socks 's'\n\toption enabled '1'\n\tlist listen '0.0.0.0:1080'\n\toption allow_wan '1'\n", "anybody could use"},
+		"strangers":           {"config socks 's'\n\toption enabled '1'\n\tlist allow '192.0.2.0/24'\n", "not on the LAN"},
+		"everybody":           {"config socks 's'\n\toption enabled '1'\n\tlist allow '0.0.0.0/0'\n", "not on the LAN"},
+		"no user":             {"config socks 's'\n\toption enabled '1'\n\toption auth 'user'\n", "user section"},
+		"host bits":           {"config socks 's'\n\toption enabled '1'\n\tlist allow '192.168.1.1/24'\n", "must be a network"},
+		"unknown link":        {"config route 'r'\n\tlist dest '*'\n\tlist via 'dls'\n", "no link and no relay"},
+		"unknown relay":       {"config route 'r'\n\tlist dest '*'\n\tlist via 'dsl:x'\n", "no relay section"},
+		"no dest":             {"config route 'r'\n", "needs option dest"},
+		"bad dest":            {"config route 'r'\n\tlist dest 'a b'\n", "must be a network, a domain"},
+		"weight of nothing":   {"config route 'r'\n\tlist dest '*'\n\tlist via 'dsl'\n\tlist weight 'lte=2'\n", "not among"},
+		"mptcp":               {"config route 'r'\n\tlist dest '*'\n\toption carrier 'mptcp'\n", "not available"},
+		"transparent":         {"config socks 's'\n\toption enabled '1'\n\toption transparent '1'\n", "not available"},
+		"password of nobody":  {"config relay 'r'\n\toption address 'a.example'\n\toption password 'x'\n", "needed with a password"},
+		"relay without place": {"config relay 'r'\n", "needs option address"},
+	} {
+		if _, err := loadProxy(t, nil, tt.sections); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
