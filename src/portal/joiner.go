@@ -163,7 +163,8 @@ func (g *greeting) look(ctx context.Context, i int) {
 		return
 	}
 	endpoint, source := g.names.way(at.state)
-	next := node.Link{Up: endpoint.IsValid(), Endpoint: endpoint, Source: source, Metric: g.links[i].Metric}
+	next := node.Link{Up: endpoint.IsValid(), Endpoint: endpoint, Source: source}
+	next.Metric = g.links[i].Metric
 	first := time.Duration(0)
 	g.shared.do(ctx, func(now mono.Time) {
 		if next != at.link {

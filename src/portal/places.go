@@ -3,8 +3,10 @@ package portal
 import (
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"mpproxy/src/config"
 	"mpproxy/src/system"
@@ -17,28 +19,48 @@ type place struct {
 	servers            []netip.Addr // name servers of this link
 }
 
-// findPlace finds a link's device: a name of the system's network configuration comes before a device's name, because
-// switch chips have ports called wan and lan.
-func findPlace(configFile, name string) place {
-	at := place{device: name, servers: linkServers(resolvAuto, name)}
-	if device, ok := config.ReadNetwork(configFile).Device(name); ok {
-		at.device = device
-	}
-	return at
+// directory tells devices by the names of the system's network configuration, which come before devices' names: switch
+// chips have ports called wan and lan. It reads the file again when it changed. Not safe for concurrent use.
+type directory struct {
+	configFile string
+	at         time.Time
+	size       int64
+	network    config.Network
 }
 
-// lanDevices finds the devices of the LAN; each once.
-func lanDevices(configFile string, names []string) (devices []string) {
-	network := config.ReadNetwork(configFile)
+// look reads the file if it changed.
+func (d *directory) look() {
+	info, err := os.Stat(filepath.Join(filepath.Dir(d.configFile), "network"))
+	if err != nil {
+		d.at, d.size, d.network = time.Time{}, 0, config.Network{}
+		return
+	}
+	if !info.ModTime().Equal(d.at) || info.Size() != d.size {
+		d.at, d.size, d.network = info.ModTime(), info.Size(), config.ReadNetwork(d.configFile)
+	}
+}
+
+// device finds the device of a name; what nobody knows is a device's name itself.
+func (d *directory) device(name string) string {
+	if device, ok := d.network.Device(name); ok {
+		return device
+	}
+	return name
+}
+
+// place finds a link.
+func (d *directory) place(name string) place {
+	return place{device: d.device(name), servers: linkServers(resolvAuto, name)}
+}
+
+// devices finds the devices of the LAN; each once.
+func (d *directory) devices(names []string) (list []string) {
 	for _, name := range names {
-		if device, ok := network.Device(name); ok {
-			name = device
-		}
-		if !slices.Contains(devices, name) {
-			devices = append(devices, name)
+		if device := d.device(name); !slices.Contains(list, device) {
+			list = append(list, device)
 		}
 	}
-	return devices
+	return list
 }
 
 // resolvAuto is where OpenWrt's netifd writes each interface's name servers, resolvConf where others do.
@@ -93,7 +115,13 @@ func systemServers(file string) (servers []netip.Addr) {
 // Guard is what holds the LAN's traffic as the kill switch wants it; it needs no running system, so that it can be put up
 // at boot.
 func Guard(configFile string, wanted config.Switch) system.Guard {
-	g := system.Guard{Device: wanted.Device, LAN: lanDevices(configFile, wanted.LAN)}
+	d := directory{configFile: configFile}
+	d.look()
+	return holding(wanted, d.devices(wanted.LAN))
+}
+
+func holding(wanted config.Switch, lan []string) system.Guard {
+	g := system.Guard{Device: wanted.Device, LAN: lan}
 	if wanted.DNS == config.DNSTunnel {
 		g.DNSUser, _ = nameServerUser()
 	}
