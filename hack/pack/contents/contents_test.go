@@ -98,6 +98,9 @@ func TestLuCI(t *testing.T) {
 	if err := os.MkdirAll(pages, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(dir, "luci-app-mpproxy/Makefile"), []byte("LUCI_DEPENDS:=+luci-base +mpproxy\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range []string{"a.js", "a.js~", ".swp"} {
 		if err := os.WriteFile(filepath.Join(pages, name), nil, 0o644); err != nil {
 			t.Fatal(err)
@@ -111,6 +114,33 @@ func TestLuCI(t *testing.T) {
 	}
 	if _, err := LuCI(dir, "1-r1"); err == nil {
 		t.Error("a link is packed")
+	}
+}
+
+// TestLuCIDependencies: what the plugin imports is on the router once the package is.
+func TestLuCIDependencies(t *testing.T) {
+	depends, err := dependencies(filepath.Join(tree, "luci-app-mpproxy/Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plugins, err := filepath.Glob(filepath.Join(tree, "luci-app-mpproxy/root/usr/share/rpcd/ucode/*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	imports := regexp.MustCompile(`(?m)^import .* from '(\w+)';`)
+	for _, name := range plugins {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range imports.FindAllStringSubmatch(string(text), -1) {
+			if !slices.Contains(depends, "ucode-mod-"+m[1]) {
+				t.Errorf("%s imports %s, but ucode-mod-%s is no dependency", filepath.Base(name), m[1], m[1])
+			}
+		}
+		if !slices.Contains(depends, "rpcd-mod-ucode") {
+			t.Error("rpcd-mod-ucode is no dependency")
+		}
 	}
 }
 

@@ -41,9 +41,13 @@ func LuCI(tree, version string) ([]*pkg.Package, error) {
 		return nil, nil
 	}
 	pkg.SortFiles(files)
+	depends, err := dependencies(filepath.Join(app, "Makefile"))
+	if err != nil {
+		return nil, err
+	}
 	list := []*pkg.Package{{
 		Name: "luci-app-mpproxy", Version: version, Arch: "all", License: license, Section: "luci", Maintainer: maintainer,
-		Title: "LuCI pages of mpproxy", Depends: []string{"luci-base", "mpproxy"}, PostInst: luciPostInst, Files: files,
+		Title: "LuCI pages of mpproxy", Depends: depends, PostInst: luciPostInst, Files: files,
 	}}
 	translations, err := translations(filepath.Join(app, "po"), version)
 	if err != nil {
@@ -56,6 +60,20 @@ func LuCI(tree, version string) ([]*pkg.Package, error) {
 		}
 	}
 	return list, nil
+}
+
+// dependencies are what the package for OpenWrt's build system names.
+func dependencies(makefile string) ([]string, error) {
+	text, err := os.ReadFile(makefile)
+	if err != nil {
+		return nil, fmt.Errorf("find dependencies: %w", err)
+	}
+	for line := range strings.SplitSeq(string(text), "\n") {
+		if list, found := strings.CutPrefix(line, "LUCI_DEPENDS:="); found {
+			return strings.Fields(strings.ReplaceAll(list, "+", "")), nil
+		}
+	}
+	return nil, fmt.Errorf("find dependencies: %s has no LUCI_DEPENDS", makefile)
 }
 
 func translations(po, version string) ([]*pkg.Package, error) {
