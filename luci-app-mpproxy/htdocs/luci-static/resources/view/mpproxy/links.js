@@ -1,0 +1,253 @@
+'use strict';
+'require view';
+'require form';
+'require uci';
+'require network';
+'require tools.widgets as widgets';
+'require mpproxy.api as api';
+'require mpproxy.text as text';
+'require mpproxy.words as words';
+
+/* Metrics as people think of them. Connections that are used together have the same metric. */
+const METRIC_NEXT = '10';
+
+const useOf = section => {
+	if (!+uci.get('mpproxy', section, 'metric'))
+		return 'always';
+
+	return uci.get('mpproxy', section, 'overflow') == '1' ? 'overflow' : 'backup';
+};
+
+const useWords = () => ({ always: _('Always'), overflow: _('When the others are full'), backup: _('Only when the others are down') });
+
+/* Lets the service judge what is not saved yet, so that page and service say the same sentence. */
+async function judge() {
+	const job = await api.job('check', [ text.config('mpproxy') ]).catch(() => null);
+	const problems = (job?.steps || []).filter(s => s.state == 'failed').map(s => s.text.replace(/^\S+\/mpproxy:\d+: /, ''));
+
+	if (problems.length)
+		throw new TypeError(problems.join('\n'));
+}
+
+function judged(map) {
+	const save = map.save;
+
+	map.save = (cb, silent) => save.call(map, () => Promise.resolve(cb?.()).then(judge), silent);
+}
+
+return view.extend({
+	load() {
+		return Promise.all([ uci.load('mpproxy'), api.get('limits', []), api.ask('status'), network.getNetworks() ]);
+	},
+
+	/* Whether this version can do something at all. */
+	offers(limits, option, value) {
+		const limit = limits.find(l => l.section == 'link' && l.option == option);
+
+		return !limit || limit.values.split(', ').includes(value);
+	},
+
+	render([ , limits, answer ]) {
+		this.status = answer.result;
+
+		const m = new form.Map('mpproxy', _('Connections'),
+			_('The Internet connections that are used together. Their order is that in which they are shown; removing one leaves the others running.'));
+
+		judged(m);
+
+		const s = m.section(form.GridSection, 'link');
+
+		s.addremove = true;
+		s.sortable = true;
+		s.nodescriptions = true;
+		s.addbtntitle = _('Add a connection...');
+		s.modaltitle = section => _('Connection') + ' » ' + section;
+		s.addModalOptions = section => judged(section.map);
+		s.tab('general', _('General'));
+
+		if (this.offers(limits, 'cap_mb', '1'))
+			s.tab('cap', _('Data cap'));
+
+		s.tab('limits', _('Limits'));
+		s.tab('advanced', _('Advanced'));
+		this.general(s);
+		this.state(s);
+
+		if (this.offers(limits, 'cap_mb', '1'))
+			this.cap(s);
+
+		this.limits(s);
+		this.advanced(s, limits);
+
+		return m.render().then(node => {
+			api.every(5, () => api.ask('status').then(a => this.refresh(node, a.result)));
+
+			return node;
+		});
+	},
+
+	general(s) {
+		let o = s.taboption('general', form.Flag, 'enabled', _('Enabled'));
+
+		o.default = '1';
+		o.rmempty = true;
+		o.editable = true;
+
+		o = s.taboption('general', widgets.NetworkSelect, 'interface', _('Interface'),
+			_('An interface of the page "Interfaces"; all its addresses, of IPv4 and IPv6, are used.'));
+		o.rmempty = false;
+		o.nocreate = true;
+		o.exclude = 'mpproxy';
+		o.validate = (section, value) => this.unique(section, value);
+
+		o = s.taboption('general', form.ListValue, 'use', _('Use'));
+		Object.entries(useWords()).forEach(([ k, v ]) => o.value(k, v));
+		o.default = 'always';
+		o.cfgvalue = useOf;
+		o.textvalue = section => useWords()[useOf(section)];
+		o.write = (section, value) => {
+			const metric = uci.get('mpproxy', section, 'metric');
+
+			uci.set('mpproxy', section, 'metric', value == 'always' ? '0' : (+metric ? metric : METRIC_NEXT));
+
+			if (value == 'overflow')
+				uci.set('mpproxy', section, 'overflow', '1');
+			else
+				uci.unset('mpproxy', section, 'overflow');
+		};
+		o.remove = () => {};
+
+		o = s.taboption('general', form.Flag, 'metered', _('Pays per gigabyte'), _('Few measurements and no speed tests go over it unasked.'));
+		o.modalonly = true;
+	},
+
+	unique(section, value) {
+		if (!value)
+			return _('Choose an interface.');
+
+		const other = uci.sections('mpproxy', 'link').find(l => l['.name'] != section && l.interface == value && l.enabled != '0');
+
+		return other ? _('This interface is that of "%s" already; each connection has its own.').format(other['.name']) : true;
+	},
+
+	/* The columns that show how it is now. */
+	state(s) {
+		let o = s.option(form.DummyValue, '_state', _('Now'));
+
+		o.modalonly = false;
+		o.textvalue = section => E('span', { 'data-state': section }, this.stateNode(section));
+
+		o = s.option(form.DummyValue, '_rate', _('Speed'));
+		o.modalonly = false;
+		o.textvalue = section => E('span', { 'data-rate': section }, this.rateText(section));
+	},
+
+	stateNode(section) {
+		const l = words.links(this.status).find(k => k.name == section);
+		const [ word, kind ] = l ? words.state(l.state) : [ _('not in use yet'), 'notice' ];
+
+		return E('span', { 'class': 'label ' + kind }, word);
+	},
+
+	rateText(section) {
+		const p = words.links(this.status).find(k => k.name == section)?.path;
+
+		return p ? '↓ %s  ↑ %s'.format(words.rate(p.down_bits_per_second), words.rate(p.up_bits_per_second)) : '-';
+	},
+
+	refresh(node, status) {
+		this.status = status || this.status;
+		node.style.opacity = '';
+		node.querySelectorAll('[data-state]').forEach(e => e.replaceChildren(status
+			? this.stateNode(e.getAttribute('data-state')) : E('em', _('no answer from the service'))));
+		node.querySelectorAll('[data-rate]').forEach(e => e.replaceChildren(status ? this.rateText(e.getAttribute('data-rate')) : '-'));
+	},
+
+	cap(s) {
+		const option = (type, name, ...args) => {
+			const o = s.taboption('cap', type, name, ...args);
+
+			o.modalonly = true;
+
+			return o;
+		};
+		let o = option(form.Value, 'cap_mb', _('Amount'), _('Megabytes in one period; empty or 0 is no cap.'));
+
+		o.datatype = 'uinteger';
+		o.placeholder = '0';
+
+		o = option(form.ListValue, 'cap_count', _('Counts'));
+		o.value('both', _('Down and up'));
+		o.value('down', _('Down only'));
+		o.value('up', _('Up only'));
+		o.default = 'both';
+
+		o = option(form.ListValue, 'cap_period', _('Period'));
+		o.value('month', _('Month'));
+		o.value('week', _('Week'));
+		o.value('day', _('Day'));
+		o.default = 'month';
+
+		o = option(form.Value, 'cap_day', _('Begins on day'), _('Of the month (1-31) or of the week (1 is Monday).'));
+		o.datatype = 'range(1,31)';
+		o.placeholder = '1';
+		o.depends({ cap_period: 'day', '!reverse': true });
+
+		o = option(form.Value, 'cap_warn', _('Warn at'), _('Per cent of the amount.'));
+		o.datatype = 'range(1,100)';
+		o.placeholder = '80';
+
+		o = option(form.ListValue, 'cap_action', _('Then'));
+		o.value('stop', _('Stop using it'));
+		o.value('slow', _('Slow it down'));
+		o.value('warn', _('Only warn'));
+		o.default = 'stop';
+
+		o = option(form.Value, 'cap_rate', _('Slow down to'), _('kbit/s'));
+		o.datatype = 'uinteger';
+		o.placeholder = '256';
+		o.depends('cap_action', 'slow');
+
+		o = option(form.Value, 'cap_used_mb', _('Already used'), _('Megabytes used in this period before the service counted; read once.'));
+		o.datatype = 'uinteger';
+		o.placeholder = '0';
+	},
+
+	limits(s) {
+		[ [ 'download', _('Download'), _('Never more than this down, in Mbit/s; empty is no limit.') ],
+			[ 'upload', _('Upload'), _('Never more than this up, in Mbit/s; empty is no limit. Some modems queue seconds of data: a little less than the line can do keeps calls quick.') ]
+		].forEach(([ name, title, help ]) => {
+			const o = s.taboption('limits', form.Value, name, title, help);
+
+			o.datatype = 'uinteger';
+			o.placeholder = _('no limit');
+			o.modalonly = true;
+		});
+	},
+
+	advanced(s, limits) {
+		let o = s.taboption('advanced', form.ListValue, 'transport', _('Carry over'));
+		const kinds = {
+			auto: _('Automatic - UDP, and something else where that is blocked'),
+			udp: _('UDP - the best where nothing blocks it'),
+			tcp: _('TCP - where UDP is blocked or slowed down'),
+			tls: _('TLS - where only web pages get through'),
+			ip: _('Raw IP - least overhead; few networks let it pass')
+		};
+
+		Object.keys(kinds).filter(k => this.offers(limits, 'transport', k)).forEach(k => o.value(k, kinds[k]));
+		o.default = 'auto';
+		o.modalonly = true;
+
+		o = s.taboption('advanced', form.Value, 'mtu', _('MTU'), _('Bytes of the largest packet on this connection; empty: found by itself.'));
+		o.datatype = 'or("0",range(576,65535))';
+		o.placeholder = _('found by itself');
+		o.modalonly = true;
+
+		o = s.taboption('advanced', form.ListValue, 'dscp', _('Priority marks (DSCP)'), _('Whether the marks of the packets inside are shown outside.'));
+		o.value('clear', _('Clear'));
+		o.value('copy', _('Copy'));
+		o.default = 'clear';
+		o.modalonly = true;
+	}
+});

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the pages ask, passed on to the control socket of mpproxy: one line of JSON there, one line back. While no portal
+// runs, "mpproxy assist" answers what works without one; it is started when it is needed and ends by itself.
+//
+// rpcd does nothing else while a call is here, so there is a limit for the whole call, and what takes longer is a job:
+// start it, get its id, poll.
+
+'use strict';
+
+import * as socket from 'socket';
+import { cursor } from 'uci';
+import { access } from 'fs';
+
+const PROGRAM = '/usr/bin/mpproxy';
+const DEFAULT_SOCKET = '/var/run/mpproxy.sock';
+const LIMIT = 300; // milliseconds
+
+function socket_path() {
+	return cursor().get('mpproxy', 'main', 'control') || DEFAULT_SOCKET;
+}
+
+function now() {
+	const t = clock(true);
+
+	return t[0] * 1000 + int(t[1] / 1000000);
+}
+
+// Asks at a socket. The answer is { result }, { error } in words, or { trouble } in one word of ours.
+function ask_at(path, request) {
+	const deadline = now() + LIMIT;
+	const s = socket.connect({ path }, null, null, LIMIT);
+	let buf = '';
+
+	if (!s)
+		return { trouble: 'no_service' };
+
+	s.send(sprintf('%J\n', request));
+
+	while (true) {
+		const left = deadline - now();
+		const ready = (left > 0) ? socket.poll(left, [ s, socket.POLLIN ]) : null;
+
+		if (!ready || !ready[0][1]) {
+			s.close();
+			return { trouble: 'timeout' };
+		}
+
+		const part = s.recv(65536);
+
+		if (!length(part))
+			break;
+
+		buf += part;
+
+		if (substr(part, -1) == '\n')
+			break;
+	}
+
+	s.close();
+
+	try {
+		return json(buf);
+	}
+	catch (e) {
+		return { trouble: 'bad_answer' };
+	}
+}
+
+function ask(request) {
+	return ask_at(socket_path(), request);
+}
+
+// Asks the portal, or the assistant where none runs. If that must be started first, the page asks again.
+function ask_anybody(request) {
+	const answer = ask(request);
+
+	if (answer.trouble != 'no_service')
+		return answer;
+
+	const path = DEFAULT_SOCKET + '.setup';
+	const assisted = ask_at(path, request);
+
+	if (assisted.trouble == 'no_service' && access(PROGRAM, 'x')) {
+		system([ 'start-stop-daemon', '-S', '-b', '-x', PROGRAM, '--', 'assist', '--socket', path ], 2000);
+		return { trouble: 'starting' };
+	}
+
+	return assisted;
+}
+
+function job(name, text) {
+	return ask_anybody({ cmd: 'job', action: 'start', name, text });
+}
+
+return {
+	'luci.mpproxy': {
+		status: { call: () => ask({ cmd: 'status' }) },
+		ring: { call: () => ask({ cmd: 'ring' }) },
+		events: { call: () => ask({ cmd: 'events' }) },
+		limits: { call: () => ask_anybody({ cmd: 'limits' }) },
+		poll: {
+			args: { id: 'id' },
+			call: (req) => ask_anybody({ cmd: 'job', action: 'poll', name: req.args.id })
+		},
+		join: {
+			args: { token: 'token', name: 'name', links: [] },
+			call: (req) => job('join', sprintf('%J', { token: req.args.token, name: req.args.name || '', links: req.args.links || [] }))
+		},
+		undo: { call: () => job('undo', '') },
+		check: {
+			args: { text: 'text' },
+			call: (req) => job('check', req.args.text)
+		},
+		link: {
+			args: { name: 'name', action: 'action' },
+			call: (req) => ask({ cmd: 'link', link: req.args.name, action: req.args.action })
+		}
+	}
+};
