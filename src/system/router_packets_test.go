@@ -360,3 +360,58 @@ func TestLookUpsGoIntoTheTunnel(t *testing.T) {
 		t.Error("outlives the daemon")
 	}
 }
+
+func TestOwnTrafficByOrder(t *testing.T) {
+	h := newHome(t)
+	far := newFarEnd(t, "p-wan2", "addr add 198.51.100.1/24 dev p-wan2", "addr add 203.0.113.50/32 dev lo")
+	tunnel := h.tunnel("10.99.0.2/32")
+	tunnel.Own = true
+	h.set(tunnel)
+	out := func(to string) {
+		if conn, err := net.Dial("udp4", to); err == nil {
+			_, _ = conn.Write([]byte("?"))
+			conn.Close()
+		}
+	}
+	h.onWAN.forget()
+	out("203.0.113.9:6779")
+	if from, to := ends(h.end.next(protocol4(unix.IPPROTO_UDP))); from.Addr() != netip.MustParseAddr("10.99.0.2") || to.Port() != 6779 {
+		t.Errorf("%v -> %v", from, to)
+	}
+	if n := len(h.onWAN.about(outside4)); n > 0 {
+		t.Errorf("%d packets left by the link", n)
+	}
+	out("203.0.113.9:123")
+	if n := len(h.onWAN.about(outside4)); n != 1 {
+		t.Errorf("time: %d packets left by the link", n)
+	}
+	if got := ask(t, "wan1", h.router.SocketMark(0), "203.0.113.9:6779"); got != "direct" {
+		t.Errorf("our own sockets: %q", got)
+	}
+	// Who comes in by a link is answered by it.
+	var visitor string
+	service, err := net.ListenPacket("udp4", "198.51.100.5:2222")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer service.Close()
+	go func() {
+		buf := make([]byte, 100)
+		for {
+			_, from, err := service.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			_, _ = service.WriteTo([]byte("router"), from)
+		}
+	}()
+	far.do(func() {
+		if conn, err := (&net.Dialer{LocalAddr: &net.UDPAddr{IP: net.IPv4(203, 0, 113, 50)}}).Dial("udp", "198.51.100.5:2222"); err == nil {
+			defer conn.Close()
+			visitor = exchange(conn)
+		}
+	})
+	if visitor != "router" {
+		t.Errorf("a visitor got %q", visitor)
+	}
+}
