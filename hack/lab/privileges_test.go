@@ -150,6 +150,36 @@ func TestServerWithoutRoot(t *testing.T) {
 	}
 }
 
+// TestRouterGivesUpRights: once it runs, root's portal on the router has the rights of a network program only, on every
+// thread and for whatever it starts, and does its work with them.
+func TestRouterGivesUpRights(t *testing.T) {
+	l := newLab(t, "20M/10ms,20M/25ms")
+	startPortals(t, l)
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", l.Router.Pid()))
+	if err != nil || len(tasks) < 2 {
+		t.Fatalf("threads %v, %v", tasks, err)
+	}
+	for _, task := range tasks {
+		status, err := os.ReadFile(task)
+		if err != nil {
+			continue // the thread has just ended
+		}
+		for _, want := range []string{"CapEff:\t00000000000034e0", "CapPrm:\t00000000000034e0", "CapBnd:\t00000000000034e0"} {
+			if !strings.Contains(string(status), want) {
+				t.Errorf("%s: no %q in\n%s", task, want, status)
+			}
+		}
+	}
+	if err := l.Links[1].Carrier(false); err != nil {
+		t.Fatal(err)
+	}
+	l.Router.until(t, "one path", func(s stats.Status) bool { _, ok := pathOf(s, "link2"); return !ok })
+	if err := l.Links[1].Carrier(true); err != nil {
+		t.Fatal(err)
+	}
+	l.Router.until(t, "two paths", func(s stats.Status) bool { _, ok := pathOf(s, "link2"); return ok })
+}
+
 // TestSecretsAreNowhere looks for every secret in all that the portals show: their command lines, environments, logs of
 // the highest level, statuses and answers.
 func TestSecretsAreNowhere(t *testing.T) {

@@ -57,7 +57,14 @@ func (p *running) startLocal() error {
 	if err != nil {
 		return fmt.Errorf("prepare routing: %w", err)
 	}
-	p.atEnd(router.Close)
+	ended := make(chan struct{})
+	started := false
+	p.atEnd(func() error { // only one may touch the system
+		if started {
+			<-ended
+		}
+		return router.Close()
+	})
 	r.sys = newLocalSystem(r, router, mtu)
 	if err := r.sys.guard(); err != nil {
 		return err // rather not at all than without what keeps traffic in
@@ -72,7 +79,11 @@ func (p *running) startLocal() error {
 	r.sys.changes = watch.Changes()
 	p.config.role = r
 	p.startLoop(r)
-	p.group.start(r.sys)
+	started = true
+	p.group.start(funcTask{r.sys.String(), func(ctx context.Context) error {
+		defer close(ended)
+		return r.sys.Run(ctx)
+	}})
 	p.startControl(r.handle)
 	return nil
 }

@@ -84,6 +84,11 @@ func Run(ctx context.Context, o Options) error {
 		g.cancel(err)
 		return errors.Join(g.wait(), p.close())
 	}
+	if cfg.Portal.Role == config.RoleLocal { // a server has a user of its own, and files that may be another's
+		if err := system.DropPrivileges(); err != nil {
+			log.Warn("keep rights that are not needed", "err", err)
+		}
+	}
 	p.start(hangup)
 	log.Info("running", "role", cfg.Portal.Role, "public_key", public.String())
 	<-g.ctx.Done()
