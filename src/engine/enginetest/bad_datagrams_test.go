@@ -148,8 +148,10 @@ func TestEverythingTwice(t *testing.T) {
 	}
 	k := newTalk(w)
 	w.Run(4 * time.Second)
-	if n := k.downTo.Duplicates + k.upTo.Duplicates + k.got.Duplicates; n != 0 {
-		t.Errorf("%d packets twice", n)
+	// Packets sent again though they were only late come twice too; the tunnels know how many those are.
+	spurious := w.Peer.Counts().Spurious + w.Local.Counts().Spurious
+	if n := k.downTo.Duplicates + k.upTo.Duplicates + k.got.Duplicates; n > spurious {
+		t.Errorf("%d packets twice, %d sent again needlessly", n, spurious)
 	}
 	server, router := w.Peer.Drops(), w.Local.Drops()
 	if server.Map()["replayed"] == 0 || router.Map()["replayed"] == 0 {

@@ -1,8 +1,9 @@
 // Package sched chooses the path of the next packet, as late as possible.
 //
 // A packet that is not part of a backlog goes where it arrives first, and its flow stays there as long as moving could
-// reorder it. A backlogged flow is spread over every path whose one-way delay is within the profile's budget, so that
-// all links carry it.
+// reorder it, by the delays of the paths as they are now, unless moving would have gained much for a while; bare
+// acknowledgements always go where they arrive first. A backlogged flow is spread over every path whose one-way delay is
+// within the profile's budget, so that all links carry it.
 //
 // No clock, no randomness of its own, no goroutine, no log, no I/O.
 package sched
@@ -31,7 +32,7 @@ const (
 	Quantum = 2 * 1500
 	// flowletMargin is added to the one-way difference that a pause must exceed for a flow to move without reordering.
 	flowletMargin = time.Millisecond
-	// moveGain and movePercent must be gained for moveAfter for a flow to move anyway.
+	// moveGain and movePercent of what the path takes must be gained for moveAfter for a flow to move anyway.
 	moveGain    = 5 * time.Millisecond
 	movePercent = 20
 	moveAfter   = 500 * time.Millisecond
@@ -78,15 +79,14 @@ func (s *Scheduler) Refresh(paths []*path.Path) {
 // Spreads reports whether the path is within the budget.
 func (s *Scheduler) Spreads(id uint32) bool { return s.spread[id] }
 
-// Wide reports whether a backlogged flow has more than one path, or one that loses packets, so that a lane is worth having.
+// Wide reports whether a backlogged flow has a path to be spread over, be it one: a lane also puts repairs in order.
 func (s *Scheduler) Wide(paths []*path.Path) bool {
-	n := 0
 	for _, p := range paths {
 		if s.spread[p.ID] {
-			n++
+			return true
 		}
 	}
-	return n > 0
+	return false
 }
 
 // Single picks the path for the head of a flow that is not spread: nil if none may take it now. urgent packets may go
@@ -102,9 +102,11 @@ func (s *Scheduler) Single(now mono.Time, f *flowq.Flow, size int, urgent bool, 
 	}
 	b := &f.Binding
 	use := best
-	if b.HasPath && b.Path != best.ID {
-		if old := find(paths, b.Path); old != nil && old.Usable() && !old.Busy && !s.moves(now, f, old.Arrival(now, size, k), bestAt) {
-			use = old
+	if b.HasPath && b.Path != best.ID && !f.PureAck() { // order means nothing to acknowledgements, delay much
+		if old := find(paths, b.Path); old != nil && old.Usable() && !old.Busy {
+			if !moves(now, b, old.Arrival(now, size, k)-bestAt, old.Sent.RTT.Smoothed()/2) {
+				use = old
+			}
 		}
 	}
 	if b.Path == best.ID {
@@ -118,15 +120,13 @@ func (s *Scheduler) Single(now mono.Time, f *flowq.Flow, size int, urgent bool, 
 	return use
 }
 
-// moves decides whether a flow leaves a path on which its packets arrive at oldAt for one where they arrive at newAt.
-func (s *Scheduler) moves(now mono.Time, f *flowq.Flow, oldAt, newAt time.Duration) bool {
-	b := &f.Binding
-	gain := oldAt - newAt
+// moves decides whether a flow leaves a path that takes about whole for one where its packets arrive earlier by gain.
+func moves(now mono.Time, b *flowq.Binding, gain, whole time.Duration) bool {
 	if now.Sub(b.LastSent) > gain+flowletMargin {
 		b.Moved = 0
 		return true
 	}
-	if gain < moveGain || gain*100 < oldAt*movePercent {
+	if gain < moveGain || gain*100 < whole*movePercent {
 		b.Moved = 0
 		return false
 	}
