@@ -94,6 +94,20 @@ func (r *Report) realApk(m Machine, apk string) {
 	r.Check(os.IsNotExist(err), "%s: removal leaves the program", what)
 }
 
+// standIn has opkg's status say that what ours depends on is installed: it is in OpenWrt's own feeds.
+func standIn(status string) error {
+	b, err := os.ReadFile(status)
+	if err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	for _, name := range []string{"ca-bundle", "kmod-tun"} {
+		if !strings.Contains(string(b), "Package: "+name+"\n") {
+			b = fmt.Appendf(b, "\nPackage: %s\nVersion: 1\nStatus: install ok installed\nArchitecture: all\n", name)
+		}
+	}
+	return os.WriteFile(status, b, 0o644)
+}
+
 // realOpkg installs from the feed into an offline root.
 func (r *Report) realOpkg(m Machine, opkg string) {
 	const what = "real opkg"
@@ -108,12 +122,7 @@ func (r *Report) realOpkg(m Machine, opkg string) {
 	if !r.Err(os.WriteFile(file, []byte(conf), 0o644), what) {
 		return
 	}
-	// What ours depends on is in OpenWrt's own feeds; the status says that it is installed.
-	status := ""
-	for _, name := range []string{"ca-bundle", "kmod-tun", "luci-base"} {
-		status += fmt.Sprintf("Package: %s\nVersion: 1\nStatus: install ok installed\nArchitecture: all\n\n", name)
-	}
-	if !r.Err(os.WriteFile(filepath.Join(at, "usr/lib/opkg/status"), []byte(status), 0o644), what) {
+	if !r.Err(standIn(filepath.Join(at, "usr/lib/opkg/status")), what) {
 		return
 	}
 	common := []string{"--offline-root", at, "--conf", file}
@@ -137,15 +146,23 @@ func (r *Report) realRoot(m Machine) {
 	name := "*.ipk"
 	switch {
 	case exists(at, "bin/opkg"):
-		install, remove = []string{"/bin/opkg", "install", "--force-depends"}, []string{"/bin/opkg", "remove", "mpproxy"}
+		r.Err(standIn(filepath.Join(at, "usr/lib/opkg/status")), what)
+		install, remove = []string{"/bin/opkg", "install"}, []string{"/bin/opkg", "remove", "mpproxy"}
 	case exists(at, "usr/bin/apk"):
 		name = "*.apk"
-		install, remove = []string{"/usr/bin/apk", "add", "--allow-untrusted", "--force-broken-world"}, []string{"/usr/bin/apk", "del", "mpproxy"}
+		install, remove = []string{"/usr/bin/apk", "add", "--allow-untrusted"}, []string{"/usr/bin/apk", "del", "mpproxy"}
+		r.step(what, "chroot", at, "/usr/bin/apk", "add", "--virtual", "kmod-tun")
 	default:
 		r.Check(false, "%s: has neither opkg nor apk", what)
 		return
 	}
-	found, err := filepath.Glob(filepath.Join(m.Feed, "*", m.arch(), "mpproxy"+name))
+	arch := m.arch()
+	if text, err := os.ReadFile(filepath.Join(at, "etc/openwrt_release")); err == nil {
+		if _, own, found := strings.Cut(string(text), "DISTRIB_ARCH='"); found {
+			arch, _, _ = strings.Cut(own, "'")
+		}
+	}
+	found, err := filepath.Glob(filepath.Join(m.Feed, "*", arch, "mpproxy"+name))
 	if !r.Check(err == nil && len(found) == 1, "%s: one package %s: %v", what, name, found) {
 		return
 	}
