@@ -163,7 +163,7 @@ const configMode = 0o644
 // findLinks chooses connections when nobody else did.
 func findLinks(ctx context.Context, cfg *config.Config) (links []JoinLink, err error) {
 	for _, l := range cfg.EnabledLinks() {
-		if _, err := system.Look(deviceOf(ctx, l.Interface)); err == nil {
+		if _, err := system.Look(deviceOf(ctx, cfg.File, l.Interface)); err == nil {
 			links = append(links, JoinLink{Name: l.Name, Interface: l.Interface, Metric: l.Metric, Overflow: l.Overflow, Metered: l.Metered})
 		}
 	}
@@ -205,16 +205,19 @@ func sectionName(text string) string {
 	return name
 }
 
-// deviceOf is the device of a netifd interface, or the name itself where it is a device, or netifd is not there.
-func deviceOf(ctx context.Context, name string) string {
+// deviceOf is the device of a netifd interface: as netifd says, or as it is configured; else the name is that of a device.
+func deviceOf(ctx context.Context, configFile, name string) string {
 	out, err := exec.CommandContext(ctx, "ubus", "call", "network.interface."+name, "status").Output()
 	var status struct {
 		Device string `json:"l3_device"`
 	}
-	if err != nil || json.Unmarshal(out, &status) != nil || status.Device == "" {
-		return name
+	if err == nil && json.Unmarshal(out, &status) == nil && status.Device != "" {
+		return status.Device
 	}
-	return status.Device
+	if device, ok := config.ReadNetwork(configFile).Device(name); ok {
+		return device
+	}
+	return name
 }
 
 // interfacesByDevice names the netifd interface of each device; those of IPv4 first.

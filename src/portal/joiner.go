@@ -36,6 +36,7 @@ type greeting struct {
 	shared *shared
 	group  *group
 	log    *slog.Logger
+	file   string // the configuration's
 	links  []JoinLink
 	at     []greeted
 	names  *signpost
@@ -59,7 +60,7 @@ type greeted struct {
 func greet(ctx context.Context, log *slog.Logger, cfg *config.Config, token pairing.Token, o JoinOptions, told func(i int, g greeted)) (c *wire.SessionConfig, err error) {
 	ctx, cancel := context.WithTimeout(ctx, greetPatience)
 	defer cancel()
-	g := &greeting{shared: newShared(log, greetBufs), group: newGroup(ctx), log: log, links: o.Links, at: make([]greeted, len(o.Links)), told: told}
+	g := &greeting{shared: newShared(log, greetBufs), group: newGroup(ctx), log: log, file: o.ConfigFile, links: o.Links, at: make([]greeted, len(o.Links)), told: told}
 	defer func() {
 		g.group.cancel(nil)
 		for i := range g.at {
@@ -192,7 +193,7 @@ func (g *greeting) look(ctx context.Context, i int) {
 func (g *greeting) open(ctx context.Context, i int) {
 	at := &g.at[i]
 	at.open = true
-	device := deviceOf(ctx, g.links[i].Interface)
+	device := deviceOf(ctx, g.file, g.links[i].Interface)
 	fail := func(why string) {
 		at.why = why
 		g.told(i, *at)
