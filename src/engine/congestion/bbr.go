@@ -94,11 +94,11 @@ func (b *BBR) Bandwidth() int64 { return b.bandwidth.get() }
 func (b *BBR) PacingRate() int64 {
 	bw := b.bandwidth.get()
 	if bw == 0 {
-		return perSecond(InitialWindow, b.handshake)
+		return perSecond(InitialWindow, min(b.handshake, initialSpread))
 	}
 	rate := bw * b.gain / 100
 	if !b.known {
-		rate = max(rate, perSecond(InitialWindow, b.handshake))
+		rate = max(rate, perSecond(InitialWindow, min(b.handshake, initialSpread)))
 	}
 	if b.idleGain {
 		rate = rate * 3 / 4

@@ -203,8 +203,11 @@ func TestWindowAndPaceBeforeAnythingIsKnown(t *testing.T) {
 	if b.Window() != InitialWindow {
 		t.Errorf("window %d", b.Window())
 	}
-	if got, want := b.PacingRate(), int64(InitialWindow*25); got != want {
-		t.Errorf("pace %d, want %d: the first window over one round trip", got, want)
+	if got, want := b.PacingRate(), int64(InitialWindow*100); got != want {
+		t.Errorf("pace %d, want %d: the first window over initialSpread", got, want)
+	}
+	if got, want := NewBBR(1, 5*time.Millisecond, 0).PacingRate(), int64(InitialWindow*200); got != want {
+		t.Errorf("pace %d, want %d: the first window over a shorter round trip", got, want)
 	}
 	if b.Bandwidth() != 0 || b.State() != "startup" {
 		t.Errorf("%d %s", b.Bandwidth(), b.State())

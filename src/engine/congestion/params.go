@@ -5,8 +5,10 @@ import "time"
 const (
 	// MTU stands for a full packet on the link in bytes.
 	MTU = 1500
-	// InitialWindow is the first window: 32 packets paced over the handshake's round trip.
+	// InitialWindow is the first window: 32 packets paced over the handshake's round trip, or initialSpread if that is less: on a
+	// long path a slower pace would make an inner sender believe that it has filled the path (HyStart).
 	InitialWindow = 32 * MTU
+	initialSpread = 10 * time.Millisecond
 	// MinWindow keeps a path able to report losses by later packets.
 	MinWindow = 4 * MTU
 	// MinWindowSlow is MinWindow below SlowRate, where four packets would be a long queue.
