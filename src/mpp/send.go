@@ -155,7 +155,8 @@ func (c *Conn) pickNew(now mono.Time, s *subflow) *segment {
 		return nil
 	}
 	n := min(max(avail, 0), int64(s.chunk(now)))
-	if c.untried(s) || c.declines(now, s, int(n), int(avail)) {
+	// The same amount for every subflow, so that there is always one that is the quickest.
+	if same := int(min(max(avail, 0), BlockBytes)); c.untried(s) || c.declines(now, s, same, int(avail)) {
 		return nil
 	}
 	seg := c.newSegment()
@@ -201,7 +202,7 @@ func (c *Conn) declines(now mono.Time, s *subflow, n, backlog int) bool {
 	var way time.Duration
 	inflight := 0
 	for _, o := range c.subs {
-		if o == s || o.stalled || o.arrival(now, n) >= mine {
+		if o == s || o.stalled || c.untried(o) || o.arrival(now, n) >= mine {
 			continue
 		}
 		rate += o.estimate(now)

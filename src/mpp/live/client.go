@@ -1,0 +1,157 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mpproxy/src/mpp"
+)
+
+// Way is how one subflow reaches the other portal.
+type Way struct {
+	// Name is for status.
+	Name string
+	// Dial connects. It may take relays on the way.
+	Dial func(ctx context.Context) (net.Conn, error)
+	// Direct says that the time to connect is a round trip to the other portal.
+	Direct bool
+}
+
+// ErrNoSecret means that there is no session to take keys from.
+var ErrNoSecret = errors.New("open stream: there is no session with the other side")
+
+// Client opens streams. Make it with NewClient. Safe for concurrent use.
+type Client struct {
+	clock    Clock
+	pool     *mpp.Pool
+	instance uint64
+	count    atomic.Uint32
+	mu       sync.Mutex
+	secret   mpp.Secret
+	has      bool
+	ticket   uint64
+	streams  map[*Stream]struct{}
+}
+
+// NewClient returns a client. instance is a random number of this start of the program: MIDs are never used twice.
+func NewClient(clock Clock, pool *mpp.Pool, instance uint32) *Client {
+	return &Client{clock: clock, pool: pool, instance: uint64(instance) << 32, streams: make(map[*Stream]struct{})}
+}
+
+// SetSecret changes what new subflows are keyed with.
+func (c *Client) SetSecret(s mpp.Secret) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.has || s.ID() != c.secret.ID() {
+		c.secret, c.has, c.ticket = s, true, 0
+	}
+}
+
+// next takes a ticket.
+func (c *Client) next() (mpp.Secret, uint64, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ticket++
+	return c.secret, c.ticket, c.has
+}
+
+// Open begins a stream over these ways, all at the same time; data goes over the first that stands.
+func (c *Client) Open(ways []Way) (*Stream, error) {
+	c.mu.Lock()
+	has := c.has
+	c.mu.Unlock()
+	if !has || len(ways) == 0 {
+		return nil, ErrNoSecret
+	}
+	var s *Stream
+	s = newStream(c.clock, mpp.Params{MID: c.instance | uint64(c.count.Add(1)), Opener: true, Pool: c.pool}, func() {
+		c.mu.Lock()
+		delete(c.streams, s)
+		c.mu.Unlock()
+	})
+	c.mu.Lock()
+	c.streams[s] = struct{}{}
+	c.mu.Unlock()
+	ids := new(atomic.Uint32)
+	for _, w := range ways {
+		go c.keep(s, w, ids)
+	}
+	return s, nil
+}
+
+// Streams describes all streams that live.
+func (c *Client) Streams() []Info {
+	c.mu.Lock()
+	var all []*Stream
+	for s := range c.streams {
+		all = append(all, s)
+	}
+	c.mu.Unlock()
+	var out []Info
+	for _, s := range all {
+		out = append(out, s.Info())
+	}
+	return out
+}
+
+// keep has a subflow over a way for as long as the stream lives.
+func (c *Client) keep(s *Stream, w Way, ids *atomic.Uint32) {
+	pause := firstRedial
+	for {
+		begin := time.Now()
+		if k := c.connect(s, w, ids); k != nil {
+			k.run()
+		}
+		if time.Since(begin) > lastRedial {
+			pause = firstRedial
+		}
+		select {
+		case <-s.over:
+			return
+		case <-time.After(pause):
+			pause = min(2*pause, lastRedial)
+		}
+	}
+}
+
+// connect sets one subflow up; nil if that failed.
+func (c *Client) connect(s *Stream, w Way, ids *atomic.Uint32) *subflow {
+	ctx, cancel := context.WithTimeout(context.Background(), dialTime)
+	defer cancel()
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		select {
+		case <-s.over:
+			cancel()
+		case <-stop:
+		}
+	}()
+	begin := time.Now()
+	conn, err := w.Dial(ctx)
+	if err != nil {
+		return nil
+	}
+	secret, ticket, ok := c.next()
+	id := ids.Add(1)
+	seal, open, err := secret.Client(ticket)
+	if !ok || err != nil || id > 0xffff {
+		conn.Close()
+		return nil
+	}
+	k := newSubflow(conn, uint16(id), w.Name, seal, open)
+	k.hello = mpp.AppendHello(nil, secret.ID(), ticket)
+	if w.Direct {
+		k.rtt = time.Since(begin)
+	}
+	k.stream = s
+	if !s.add(k) {
+		conn.Close()
+		return nil
+	}
+	return k
+}

@@ -1,0 +1,33 @@
+package live
+
+import "time"
+
+const (
+	// helloTime is what a stranger has for a hello and a first record.
+	helloTime = 10 * time.Second
+	// secretTime is how long a hello waits for its secret: our own handshake may be a moment behind.
+	secretTime = time.Second
+	// keptSecrets is how many secrets of a peer are good at a time: the newest and what is still under way.
+	keptSecrets = 3
+	// keptInstances is how many starts of a router are remembered for its MIDs.
+	keptInstances = 4
+	// maxStrangers bounds connections without a valid hello.
+	maxStrangers = 256
+	// lingerTime is how long an ended stream answers what was still under way.
+	lingerTime = 5 * time.Second
+	// orphanTime is how long a stream lives without any subflow.
+	orphanTime = time.Minute
+	// dialTime bounds the setting up of a subflow, its relays included.
+	dialTime = 15 * time.Second
+	// firstRedial to lastRedial: a way that failed is tried again, ever more seldom.
+	firstRedial = 250 * time.Millisecond
+	lastRedial  = 30 * time.Second
+	// bufferBytes holds two records, so that one call reads what is there.
+	bufferBytes = 40 << 10
+	// tailTime is how much of a subflow's rate may wait unsent in its socket; between minTail and maxTail bytes.
+	tailTime = 10 * time.Millisecond
+	minTail  = 16 << 10
+	maxTail  = 1 << 20
+	// retune is how often the unsent tail follows the rate.
+	retune = 100 * time.Millisecond
+)

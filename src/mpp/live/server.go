@@ -1,0 +1,304 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mpproxy/src/mpp"
+)
+
+// ServerOptions make a Server.
+type ServerOptions struct {
+	Clock Clock
+	Pool  *mpp.Pool
+	// Handle serves a new stream of a peer, in a goroutine of its own.
+	Handle func(ctx context.Context, peer string, s *Stream)
+	// MaxStreams bounds the streams of one peer; 0 means no bound.
+	MaxStreams int
+}
+
+// ServerCounts are a server's sums.
+type ServerCounts struct {
+	Subflows, Streams, Refused uint64
+	// Strangers are connections without a good hello, Replayed those with one that was used before.
+	Strangers, Replayed uint64
+	Active              int
+}
+
+// Server takes subflows and makes streams of them. Make it with NewServer. Safe for concurrent use.
+type Server struct {
+	ServerOptions
+	strangers chan struct{}
+	mu        sync.Mutex
+	fresh     chan struct{} // closed when secrets change
+	secrets   map[uint64]*keyed
+	peers     map[string]*peer
+	counts    struct{ subflows, streams, refused, strangers, replayed atomic.Uint64 }
+}
+
+// keyed is a secret that a peer may use.
+type keyed struct {
+	peer    string
+	secret  mpp.Secret
+	tickets *mpp.Tickets
+}
+
+// peer is one router.
+type peer struct {
+	secrets   []uint64 // oldest first
+	streams   map[uint64]*Stream
+	instances map[uint32]*mpp.Tickets
+	order     []uint32
+}
+
+// NewServer returns a server without peers.
+func NewServer(o ServerOptions) *Server {
+	return &Server{ServerOptions: o, strangers: make(chan struct{}, maxStrangers), fresh: make(chan struct{}),
+		secrets: make(map[uint64]*keyed), peers: make(map[string]*peer)}
+}
+
+// AddSecret lets a peer open subflows with a secret; its oldest ones end with that.
+func (s *Server) AddSecret(name string, secret mpp.Secret) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.secrets[secret.ID()] != nil {
+		return
+	}
+	p := s.peers[name]
+	if p == nil {
+		p = &peer{streams: make(map[uint64]*Stream), instances: make(map[uint32]*mpp.Tickets)}
+		s.peers[name] = p
+	}
+	s.secrets[secret.ID()] = &keyed{name, secret, mpp.NewTickets()}
+	p.secrets = append(p.secrets, secret.ID())
+	if len(p.secrets) > keptSecrets {
+		delete(s.secrets, p.secrets[0])
+		p.secrets = p.secrets[1:]
+	}
+	close(s.fresh)
+	s.fresh = make(chan struct{})
+}
+
+// RemovePeer ends all that a peer has.
+func (s *Server) RemovePeer(name string) {
+	s.mu.Lock()
+	p := s.peers[name]
+	delete(s.peers, name)
+	var all []*Stream
+	if p != nil {
+		for _, id := range p.secrets {
+			delete(s.secrets, id)
+		}
+		for _, stream := range p.streams {
+			all = append(all, stream)
+		}
+	}
+	s.mu.Unlock()
+	for _, stream := range all {
+		stream.Abort()
+	}
+}
+
+// Counts returns the sums so far.
+func (s *Server) Counts() ServerCounts {
+	c := &s.counts
+	out := ServerCounts{Subflows: c.subflows.Load(), Streams: c.streams.Load(), Refused: c.refused.Load(), Strangers: c.strangers.Load(), Replayed: c.replayed.Load()}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.peers {
+		out.Active += len(p.streams)
+	}
+	return out
+}
+
+// Serve accepts until ctx ends. The listener is closed.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
+	defer stop()
+	for {
+		conn, err := l.Accept()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		if err != nil { // no descriptors, or a client that left at once
+			select {
+			case <-ctx.Done():
+			case <-time.After(20 * time.Millisecond):
+			}
+			continue
+		}
+		go s.ServeConn(ctx, conn)
+	}
+}
+
+// ServeConn serves one connection until its end. Strangers hear nothing.
+func (s *Server) ServeConn(ctx context.Context, conn net.Conn) {
+	select {
+	case s.strangers <- struct{}{}:
+	default:
+		_ = conn.Close()
+		return
+	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	k, stream, err := s.welcome(ctx, conn)
+	<-s.strangers
+	if err != nil {
+		_ = conn.Close()
+		return
+	}
+	s.counts.subflows.Add(1)
+	k.stream = stream
+	if !stream.add(k) {
+		_ = conn.Close()
+		return
+	}
+	k.run()
+}
+
+// welcome reads hello and first record, and finds or makes the stream.
+func (s *Server) welcome(ctx context.Context, conn net.Conn) (*subflow, *Stream, error) {
+	_ = conn.SetDeadline(time.Now().Add(helloTime))
+	b := buffers.Get().(*[bufferBytes]byte)
+	defer buffers.Put(b)
+	n, err := readAtLeast(conn, b[:], 0, mpp.HelloBytes)
+	if err != nil {
+		s.counts.strangers.Add(1)
+		return nil, nil, err
+	}
+	id, ticket, err := mpp.ParseHello(b[:n])
+	owner := s.find(ctx, id)
+	if err != nil || owner == nil {
+		s.counts.strangers.Add(1)
+		return nil, nil, mpp.ErrHello
+	}
+	if !owner.tickets.Fresh(ticket) {
+		s.counts.replayed.Add(1)
+		return nil, nil, mpp.ErrHello
+	}
+	seal, open, err := owner.secret.Server(ticket)
+	if err != nil {
+		return nil, nil, err
+	}
+	var first []byte
+	used := mpp.HelloBytes
+	for first == nil {
+		plain, took, needs, err := open.Open(b[used:n])
+		if err != nil {
+			s.counts.strangers.Add(1)
+			return nil, nil, err
+		}
+		if first = plain; took > 0 {
+			used += took
+			break
+		}
+		if n, err = readAtLeast(conn, b[:], n, used+needs); err != nil {
+			s.counts.strangers.Add(1)
+			return nil, nil, err
+		}
+	}
+	if !owner.tickets.Use(ticket) {
+		s.counts.replayed.Add(1)
+		return nil, nil, mpp.ErrHello
+	}
+	var f mpp.Frame
+	if _, err := mpp.ParseFrame(first, &f); err != nil || f.Type != mpp.FrameAttach {
+		return nil, nil, mpp.ErrFrame
+	}
+	stream, code := s.stream(ctx, owner.peer, f.MID)
+	if stream == nil {
+		s.counts.refused.Add(1)
+		refuse(conn, seal, f.MID, code)
+		return nil, nil, mpp.ErrHello
+	}
+	_ = conn.SetDeadline(time.Time{})
+	k := newSubflow(conn, f.Subflow, conn.RemoteAddr().String(), seal, open)
+	k.rest = append([]byte(nil), b[used:n]...)
+	k.first = append([]byte(nil), first...)
+	return k, stream, nil
+}
+
+// readAtLeast reads until b holds want bytes; have are there.
+func readAtLeast(conn net.Conn, b []byte, have, want int) (int, error) {
+	for have < want {
+		n, err := conn.Read(b[have:])
+		if have += n; have >= want {
+			break
+		}
+		if err != nil {
+			return have, err
+		}
+	}
+	return have, nil
+}
+
+// find finds a secret, and waits a moment for one that is just being made.
+func (s *Server) find(ctx context.Context, id uint64) *keyed {
+	late := time.After(secretTime)
+	for {
+		s.mu.Lock()
+		k, fresh := s.secrets[id], s.fresh
+		s.mu.Unlock()
+		if k != nil {
+			return k
+		}
+		select {
+		case <-fresh:
+		case <-late:
+			return nil
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// stream finds the stream of a MID, or makes it: once.
+func (s *Server) stream(ctx context.Context, name string, mid uint64) (*Stream, mpp.Code) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.peers[name]
+	if p == nil {
+		return nil, mpp.CodeRefused
+	}
+	if old := p.streams[mid]; old != nil {
+		return old, 0
+	}
+	if s.MaxStreams > 0 && len(p.streams) >= s.MaxStreams {
+		return nil, mpp.CodeRefused
+	}
+	instance := uint32(mid >> 32)
+	used := p.instances[instance]
+	if used == nil {
+		used = mpp.NewTickets()
+		p.instances[instance] = used
+		if p.order = append(p.order, instance); len(p.order) > keptInstances {
+			delete(p.instances, p.order[0])
+			p.order = p.order[1:]
+		}
+	}
+	if !used.Use(mid & 0xffffffff) {
+		return nil, mpp.CodeGone
+	}
+	stream := newStream(s.Clock, mpp.Params{MID: mid, Pool: s.Pool}, func() {
+		s.mu.Lock()
+		delete(p.streams, mid)
+		s.mu.Unlock()
+	})
+	p.streams[mid] = stream
+	s.counts.streams.Add(1)
+	go s.Handle(ctx, name, stream)
+	return stream, 0
+}
+
+// refuse tells an authenticated peer why not.
+func refuse(conn net.Conn, seal *mpp.Sealer, mid uint64, code mpp.Code) {
+	b := make([]byte, mpp.RecordSpace, 256)
+	_, _ = conn.Write(seal.Seal(mpp.AppendFrame(b, &mpp.Frame{Type: mpp.FrameReset, MID: mid, Code: code})))
+}
