@@ -10,7 +10,28 @@ import (
 // parts joins packets that came in two halves, because their path was too small. The zero value is ready.
 type parts struct {
 	nextID  uint16 // of the sender's side
+	// repaired are packets of which one half was lost, by id: they are sent again once, though both halves be lost.
+	repaired [256]uint16
 	waiting []half
+}
+
+// begin returns the id for the next packet in two halves, never 0.
+func (p *parts) begin() uint16 {
+	if p.nextID++; p.nextID == 0 {
+		p.nextID++
+	}
+	p.repaired[p.nextID%256] = 0
+	return p.nextID
+}
+
+// claim reports that no half of the packet was lost before.
+func (p *parts) claim(id uint16) bool {
+	r := &p.repaired[id%256]
+	if *r == id {
+		return false
+	}
+	*r = id
+	return true
 }
 
 type half struct {
@@ -20,19 +41,26 @@ type half struct {
 	buf  *packet.Buf
 }
 
-// join takes one half; it returns the whole packet once both are there, else nil. The oldest half makes room.
-func (p *parts) join(now mono.Time, d *wire.DataFrame, b *packet.Buf) *packet.Buf {
+// join takes one half; it returns the whole packet once both are there, else nil. The oldest half makes room. Every half
+// that comes to nothing is counted.
+func (p *parts) join(now mono.Time, d *wire.DataFrame, b *packet.Buf, drops *stats.Drops) *packet.Buf {
 	for i, h := range p.waiting {
-		if h.id != d.PartID || h.part == d.Part {
+		if h.id != d.PartID {
 			continue
 		}
 		p.remove(i)
+		if h.part == d.Part { // one that nobody came for
+			drops.Add(stats.PartTimeout, 1)
+			h.buf.Release()
+			break
+		}
 		first, second := h.buf, b
 		if d.Part == wire.FirstPart {
 			first, second = b, h.buf
 		}
 		n := first.Len() + second.Len()
 		if n > packet.MaxBytes || !first.Append(second.Bytes()) {
+			drops.Add(stats.MalformedFrame, 1)
 			first.Release()
 			second.Release()
 			return nil
@@ -41,6 +69,7 @@ func (p *parts) join(now mono.Time, d *wire.DataFrame, b *packet.Buf) *packet.Bu
 		return first
 	}
 	if len(p.waiting) >= maxParts {
+		drops.Add(stats.PartTimeout, 1)
 		p.waiting[0].buf.Release()
 		p.remove(0)
 	}

@@ -124,7 +124,7 @@ func (t *Tunnel) frames(now mono.Time, p *path.Path, r *Received) (eliciting boo
 // data takes one inner packet, or a part of one, over.
 func (t *Tunnel) data(now mono.Time, p *path.Path, d *wire.DataFrame, b *packet.Buf, ce bool) {
 	if d.Part != wire.Whole {
-		if b = t.parts.join(now, d, b); b == nil {
+		if b = t.parts.join(now, d, b, &t.drops); b == nil {
 			return
 		}
 	}

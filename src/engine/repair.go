@@ -109,6 +109,10 @@ func (t *Tunnel) salvage(now mono.Time, p *path.Path, r *recovery.Result) {
 		if s.Buf == nil {
 			continue
 		}
+		if s.PartID != 0 && !t.parts.claim(s.PartID) {
+			t.release(s.Buf)
+			continue
+		}
 		t.counts.Lost++
 		life := repairLife
 		if s.Urgent {

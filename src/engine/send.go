@@ -145,17 +145,18 @@ func (t *Tunnel) sendData(now mono.Time, p *path.Path, load recovery.Payload, ag
 	out.arena = wire.AppendDataHeader(out.arena, frame)
 	d.to = len(out.arena)
 	d.buf, d.bufFrom, d.bufTo = load.Buf.Retain(), 0, n
+	load.PartID = 0
 	if !again {
 		load.FromPath, load.FromNumber = p.ID, uint32(p.Sent.Next())
 	}
 	t.sent(now, p, d, out, true, t.keep(load))
 }
 
-// sendParts sends a packet in two halves; only the second half's fate decides about a repair, which then brings both.
+// sendParts sends a packet in two halves. Each is watched: whichever is lost first has the whole packet sent again.
 func (t *Tunnel) sendParts(now mono.Time, p *path.Path, load recovery.Payload, frame wire.DataFrame, out *Batch) {
 	n := load.Buf.Len()
-	t.parts.nextID++
-	frame.PartID = t.parts.nextID
+	frame.PartID = t.parts.begin()
+	load.PartID = frame.PartID
 	cuts := [3]int{0, (n + 1) / 2, n}
 	for i, part := range [2]wire.Part{wire.FirstPart, wire.SecondPart} {
 		frame.Part = part
@@ -163,17 +164,12 @@ func (t *Tunnel) sendParts(now mono.Time, p *path.Path, load recovery.Payload, f
 		out.arena = wire.AppendDataHeader(out.arena, frame)
 		d.to = len(out.arena)
 		d.buf, d.bufFrom, d.bufTo = load.Buf.Retain(), cuts[i], cuts[i+1]
-		kept := recovery.Payload{}
-		if part == wire.SecondPart {
-			kept = t.keep(load)
-		} else {
-			// Each half is watched: a repair of either sends the whole packet again.
-			first := load
-			first.Buf = load.Buf.Retain()
+		kept := load
+		if part == wire.FirstPart {
+			kept.Buf = load.Buf.Retain()
 			t.held += int64(n)
-			kept = t.keep(first)
 		}
-		t.sent(now, p, d, out, true, kept)
+		t.sent(now, p, d, out, true, t.keep(kept))
 	}
 }
 

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"mpproxy/src/engine/flowq"
@@ -132,6 +133,8 @@ func (t *Tunnel) Start(now mono.Time, sending *session.Sending, ids session.Conn
 	t.replay = make(map[uint32]*session.Replay)
 	t.came = came{}
 	t.delivered = t.in.Flush(t.delivered)
+	in := t.in.Drops()
+	t.drops.Merge(&in)
 	t.in = lane.NewReceiver(lane.Params{LimitBytes: t.params.LaneBytes})
 	t.repairs.unlane()
 	t.lanes.reset(t.queue)
@@ -193,6 +196,8 @@ func (t *Tunnel) ClosePath(now mono.Time, id uint32) {
 			continue
 		}
 		t.paths = append(t.paths[:i:i], t.paths[i+1:]...)
+		t.eligible = slices.DeleteFunc(t.eligible, func(e *path.Path) bool { return e == p })
+		delete(t.lanes.info, id)
 		t.salvage(now, p, p.Sent.Abandon())
 		t.came.keep(id, t.replay[id])
 		delete(t.replay, id)

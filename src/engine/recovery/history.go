@@ -21,6 +21,8 @@ type Payload struct {
 	Until mono.Time
 	// Control are the engine's own bits for control frames in the datagram.
 	Control uint32
+	// PartID is common to the two halves of a packet that went in two datagrams; 0 for a whole one.
+	PartID uint16
 	// Lane and Seq are the packet's place, while Laned.
 	Seq    uint32
 	Lane   uint16
