@@ -91,6 +91,11 @@ func (k *Keys) Suite() Suite { return k.suite }
 // Protection returns the protection.
 func (k *Keys) Protection() Protection { return k.protection }
 
+// Export derives a secret for another protocol that both sides of the session speak; label names the protocol.
+func (k *Keys) Export(label string) [SecretBytes]byte {
+	return expand(expand(k.secret, "mpproxy export"), label)
+}
+
 // String hides the keys from logs.
 func (k *Keys) String() string { return "(keys hidden)" }
 

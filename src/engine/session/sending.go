@@ -13,13 +13,14 @@ type Sending struct {
 // sendRing is immutable: the keys of the current and the previous epoch, each at its epoch's place.
 type sendRing struct {
 	epoch uint8
+	root  *Keys // of the handshake that the current ones derive from
 	keys  [epochs]*Keys
 }
 
 // NewSending returns a ring that begins with keys at epoch 0.
 func NewSending(keys *Keys) *Sending {
 	s := &Sending{}
-	s.ring.Store(&sendRing{keys: [epochs]*Keys{keys}})
+	s.ring.Store(&sendRing{root: keys, keys: [epochs]*Keys{keys}})
 	return s
 }
 
@@ -52,16 +53,19 @@ func (s *Sending) Rotate() bool {
 		return false
 	}
 	ring := s.ring.Load()
-	s.advance(ring.keys[ring.epoch].Next())
+	s.advance(ring.keys[ring.epoch].Next(), ring.root)
 	return true
 }
 
 // Install moves to the next epoch with the keys of a new handshake.
-func (s *Sending) Install(keys *Keys) { s.advance(keys) }
+func (s *Sending) Install(keys *Keys) { s.advance(keys, keys) }
 
-func (s *Sending) advance(keys *Keys) {
+// Root returns the handshake keys that the current ones are or derive from.
+func (s *Sending) Root() *Keys { return s.ring.Load().root }
+
+func (s *Sending) advance(keys, root *Keys) {
 	old := s.ring.Load()
-	ring := &sendRing{epoch: (old.epoch + 1) & (epochs - 1)}
+	ring := &sendRing{epoch: (old.epoch + 1) & (epochs - 1), root: root}
 	ring.keys[old.epoch] = old.keys[old.epoch]
 	ring.keys[ring.epoch] = keys
 	s.count, s.confirmed = 0, false

