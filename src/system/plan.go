@@ -59,7 +59,11 @@ func (p Params) planLink(i int, l LinkState) []Object {
 
 // planTunnel lists what brings the LAN's traffic into the tunnel, last the rules that make it so.
 func (p Params) planTunnel(t Tunnel) []Object {
-	list := planDevice(t.Device, t.MTU, t.Addresses)
+	var list []Object
+	if !t.noIPv6 { // without an address of the link, the kernel does not look for routers in the tunnel
+		list = append(list, Sysctl{Key: []string{"net", "ipv6", "conf", t.Device, "addr_gen_mode"}, Value: "1"})
+	}
+	list = append(list, planDevice(t.Device, t.MTU, t.Addresses)...)
 	four, six := slices.ContainsFunc(t.Addresses, is4), slices.ContainsFunc(t.Addresses, is6)
 	refuse := t.refusesIPv6()
 	if refuse && !six {

@@ -74,6 +74,7 @@ func TestPlanLink(t *testing.T) {
 func TestPlanTunnel(t *testing.T) {
 	checkCommands(t, "IPv4 only", DefaultParams().planTunnel(Tunnel{Device: "mpp0", MTU: 1400,
 		Addresses: prefixes("10.99.0.2/32"), LAN: []string{"br-lan"}}), `
+		sysctl -w net/ipv6/conf/mpp0/addr_gen_mode=1
 		ip link set dev mpp0 mtu 1400
 		ip addr add 10.99.0.2/32 dev mpp0
 		ip link set dev mpp0 up
