@@ -54,11 +54,6 @@ func newResolver(r config.Remote) *resolver {
 	return n
 }
 
-// endpoint is endpointOver for a link without a number or mark.
-func (n *resolver) endpoint(s system.LinkState) (remote netip.AddrPort, source netip.Addr) {
-	return n.endpointOver(0, s, look{})
-}
-
 // endpointOver chooses the server's address for link i, and the link's own address to it: IPv4 first where both have it. What
 // other links found will do until this one has found its own.
 func (n *resolver) endpointOver(i int, s system.LinkState, by look) (remote netip.AddrPort, source netip.Addr) {

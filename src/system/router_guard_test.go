@@ -45,7 +45,7 @@ func TestKillSwitchHolds(t *testing.T) {
 		to   string
 		want error
 	}{"udp4": {"203.0.113.9:6779", unix.EHOSTUNREACH}, "udp6": {"[2001:db8:9::9]:6779", unix.EACCES}} {
-		if err, took := h.refused(network, c.to); !errors.Is(err, c.want) || took > 100*time.Millisecond {
+		if took, err := h.refused(network, c.to); !errors.Is(err, c.want) || took > 100*time.Millisecond {
 			t.Errorf("%s: %v after %v", network, err, took)
 		}
 	}

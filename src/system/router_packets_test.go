@@ -90,7 +90,7 @@ func (h *home) send(to string) {
 
 // refused tells what error the client gets when it sends a datagram, and how soon. (A TCP connection would not see it at
 // once here: over a cable without any delay the refusal comes while the system call still holds the socket.)
-func (h *home) refused(network, to string) (err error, after time.Duration) {
+func (h *home) refused(network, to string) (after time.Duration, err error) {
 	h.client.do(func() {
 		conn, failed := net.Dial(network, to)
 		if err = failed; err != nil {
@@ -103,7 +103,7 @@ func (h *home) refused(network, to string) (err error, after time.Duration) {
 		_, err = conn.Read(make([]byte, 10))
 		after = time.Since(began)
 	})
-	return err, after
+	return after, err
 }
 
 // leaked counts what left by the links to the outside since the last count.
@@ -176,7 +176,7 @@ func TestIPv6IsRefusedAtOnce(t *testing.T) {
 	h := newHome(t)
 	h.leaked()
 	h.set(h.tunnel("10.99.0.2/32"))
-	if err, took := h.refused("udp6", "[2001:db8:9::9]:6779"); !errors.Is(err, unix.EACCES) || took > 100*time.Millisecond {
+	if took, err := h.refused("udp6", "[2001:db8:9::9]:6779"); !errors.Is(err, unix.EACCES) || took > 100*time.Millisecond {
 		t.Errorf("%v after %v", err, took)
 	}
 	if n := h.leaked(); n > 0 {
