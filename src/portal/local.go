@@ -31,6 +31,8 @@ type local struct {
 	lost     mono.Time // since when there is no session
 	sys      *localSystem
 	owned    []netip.Prefix
+	proxy    *localProxy
+	devices  []string // of the links, as they were last found
 }
 
 // startLocal builds the router's tasks.
@@ -43,6 +45,7 @@ func (p *running) startLocal() error {
 	mtu := innerMTU(p.cfg)
 	r := &local{run: p, remote: remotes[0], links: p.cfg.EnabledLinks()}
 	r.paused, r.told = make([]bool, system.MaxLinks), make([]node.Link, system.MaxLinks)
+	r.devices = make([]string, system.MaxLinks)
 	params := node.LocalParams{Tunnel: p.tunnelParams(mtu), Random: rand.Reader}
 	params.Handshake = handshake.InitiatorParams{
 		Key: handshake.PrivateKey(p.cfg.Portal.PrivateKey), Server: handshake.PublicKey(r.remote.PublicKey),
@@ -78,6 +81,7 @@ func (p *running) startLocal() error {
 	}
 	r.sys.changes = watch.Changes()
 	p.config.role = r
+	r.proxy = r.startProxy()
 	p.startLoop(r)
 	started = true
 	p.group.start(funcTask{r.sys.String(), func(ctx context.Context) error {
@@ -111,6 +115,7 @@ func (r *local) markBusy(link int, busy bool) {
 // after looks at what the server has told, and whether the session still stands.
 func (r *local) after(now mono.Time) {
 	logNotices(r.run.log, r.Notices(now))
+	r.proxy.after()
 	_, _, _, ok := r.Session()
 	down, heard := r.AllDown()
 	up := ok && !down
@@ -170,6 +175,7 @@ func (r *local) handle(ctx context.Context, q control.Request) (any, error) {
 		if !r.run.shared.do(ctx, func(now mono.Time) { s = r.status(now) }) {
 			return nil, ctx.Err()
 		}
+		s.Proxy = r.proxy.status()
 		return s, nil
 	case control.CmdLink:
 		return nil, r.setPaused(ctx, q.Link, q.Action)

@@ -26,6 +26,7 @@ type remote struct {
 	conflicts map[*node.Peer]bool
 	enrolment *enrolment
 	system    *remoteSystem
+	proxy     *remoteProxy
 }
 
 // startRemote builds the server's tasks.
@@ -62,6 +63,9 @@ func (p *running) startRemote() error {
 		return fmt.Errorf("set up addresses, forwarding and translation: %w", err)
 	}
 	if err := r.listen(); err != nil {
+		return err
+	}
+	if r.proxy, err = r.startProxy(); err != nil {
 		return err
 	}
 	if r.system.changes, err = p.watch(); err != nil {
@@ -129,6 +133,7 @@ func (r *remote) markBusy(link int, busy bool) {
 }
 
 func (r *remote) after(now mono.Time) {
+	r.proxy.after()
 	for _, p := range r.Peers() {
 		if n := p.Notices(now); len(n) > 0 {
 			logNotices(r.run.log.With("router", p.Name), n)
@@ -163,6 +168,7 @@ func (r *remote) handle(ctx context.Context, q control.Request) (any, error) {
 		if !r.run.shared.do(ctx, func(now mono.Time) { s = r.status(now) }) {
 			return nil, ctx.Err()
 		}
+		s.Proxy = r.proxy.status()
 		return s, nil
 	case control.CmdPair, control.CmdPeers:
 		return r.enrolment.handle(ctx, q)

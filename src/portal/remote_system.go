@@ -173,7 +173,7 @@ func serviceOf(c *config.Config) system.Service {
 		s.Blocked = append(s.Blocked, system.Ports{Proto: b.Protocol, First: b.First, Last: b.Last})
 	}
 	for _, at := range portal.Remote.Listen {
-		s.Listen = append(s.Listen, system.Ports{Proto: "udp", First: at.Port(), Last: at.Port()})
+		s.Listen = append(s.Listen, system.Ports{Proto: "udp", First: at.Port(), Last: at.Port()}, system.Ports{Proto: "tcp", First: at.Port(), Last: at.Port()})
 	}
 	peers := c.EnabledPeers()
 	for _, p := range peers {

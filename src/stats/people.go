@@ -28,6 +28,7 @@ func (s *Status) People() string {
 		s.Sessions[i].people(&out, s)
 	}
 	s.otherLinks(&out)
+	s.Proxy.people(&out)
 	drops(&out, s)
 	return out.String()
 }

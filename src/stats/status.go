@@ -13,9 +13,10 @@ type Status struct {
 	Role          string            `json:"role"` // "local" or "remote"
 	UptimeSeconds float64           `json:"uptime_seconds"`
 	ConfigFile    string            `json:"config_file"`
-	Sessions      []Session         `json:"sessions"` // local: one; remote: one for each peer, also those not connected
-	Links         []Link            `json:"links"`    // local: every configured link
-	Drops         map[string]uint64 `json:"drops"`    // packets by Reason that belong to no session
+	Sessions      []Session         `json:"sessions"`        // local: one; remote: one for each peer, also those not connected
+	Links         []Link            `json:"links"`           // local: every configured link
+	Drops         map[string]uint64 `json:"drops"`           // packets by Reason that belong to no session
+	Proxy         *Proxy            `json:"proxy,omitempty"` // nil: no proxy is configured
 	// ConfigProblem says what is wrong in the configuration file, as long as an older one stays in force.
 	ConfigProblem string `json:"config_problem,omitempty"`
 	// ConfigRestart are the options that were changed in the file and need a restart.

@@ -1,0 +1,156 @@
+package lab
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"mpproxy/src/socks"
+	"mpproxy/src/stats"
+)
+
+// proxyOptions are sections that make the router a proxy, with a route over several links to the lab's server.
+func proxyOptions(further ...string) []string {
+	return append([]string{"", "config socks 'lan'", "option enabled '1'", "", "config route 'server'", "list dest '" + ServerAddress + "'"}, further...)
+}
+
+// listenIn listens in a namespace.
+func listenIn(t *testing.T, l *Lab, role, at string) net.Listener {
+	t.Helper()
+	var listener net.Listener
+	if err := inside(l.Namespace(role), func() (err error) { listener, err = net.Listen("tcp", at); return err }); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	return listener
+}
+
+// generous serves size bytes of noise to everyone, after a byte was asked for.
+func generous(l net.Listener, size int) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer c.Close()
+			if _, err := io.ReadFull(c, make([]byte, 1)); err == nil {
+				_, _ = io.Copy(c, noise(size))
+			}
+		}()
+	}
+}
+
+func noise(size int) io.Reader { return io.LimitReader(rand.NewChaCha8([32]byte{7}), int64(size)) }
+
+func sumOf(r io.Reader) string {
+	h := sha256.New()
+	_, _ = io.Copy(h, r)
+	return fmt.Sprintf("%x", h.Sum(nil))
+}
+
+// askProxy connects from the client's network through the router's proxy.
+func askProxy(t *testing.T, l *Lab, to string) net.Conn {
+	t.Helper()
+	var conn net.Conn
+	if err := inside(l.Namespace("client"), func() (err error) {
+		conn, err = net.DialTimeout("tcp", RouterAddress+":1080", 5*time.Second)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	proxy, target := netip.MustParseAddrPort(RouterAddress+":1080"), netip.MustParseAddrPort(to)
+	if err := socks.Through(ctx, conn, []socks.Hop{{At: socks.FromAddrPort(proxy)}}, socks.FromAddrPort(target)); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// download takes size bytes and returns bit/s, after the first tenth; during is called in the middle.
+func download(t *testing.T, l *Lab, at string, size int, during func()) float64 {
+	t.Helper()
+	c := askProxy(t, l, at)
+	_ = c.SetDeadline(time.Now().Add(60 * time.Second))
+	if _, err := c.Write([]byte{1}); err != nil {
+		t.Fatal(err)
+	}
+	h := sha256.New()
+	got, _ := io.CopyN(h, c, int64(size/10))
+	begin := time.Now()
+	n, err := io.CopyN(h, c, int64(size/3))
+	got += n
+	if during != nil {
+		during()
+	}
+	n, _ = io.Copy(h, c)
+	if got += n; got != int64(size) || fmt.Sprintf("%x", h.Sum(nil)) != sumOf(noise(size)) {
+		t.Fatalf("got %d of %d bytes: %v", got, size, err)
+	}
+	return float64(size-size/10) * 8 / time.Since(begin).Seconds()
+}
+
+// proxyStatus is the router's.
+func proxyStatus(t *testing.T, d *Daemon) stats.Proxy {
+	t.Helper()
+	text, err := d.Status()
+	var s stats.Status
+	if err != nil || json.Unmarshal([]byte(text), &s) != nil || s.Proxy == nil {
+		t.Fatal("no proxy in status", err, text)
+	}
+	return *s.Proxy
+}
+
+// TestProxyJoinsLinks: one TCP connection through the proxy gets the sum of two links, every byte of it is right, and it
+// goes on when one of them dies.
+func TestProxyJoinsLinks(t *testing.T) {
+	l := newLabWith(t, Options{Links: mustParse(t, "20M/10ms,20M/25ms"), RouterOptions: proxyOptions()})
+	startPortals(t, l)
+	go generous(listenIn(t, l, "server", ServerAddress+":8081"), 30<<20)
+	rate := download(t, l, ServerAddress+":8081", 30<<20, nil)
+	t.Logf("%.1f Mbit/s over two links of 20", rate/1e6)
+	if rate < 1.6*20e6*plainShare {
+		t.Errorf("%.1f Mbit/s", rate/1e6)
+	}
+	s := proxyStatus(t, l.Router)
+	if s.Multipath != 1 || s.Fallbacks != 0 || s.Plain != 0 || len(s.Listen) != 1 || !strings.HasPrefix(s.Listen[0], RouterAddress) {
+		t.Errorf("%+v", s)
+	}
+	if r := proxyStatus(t, l.Remote); r.Multipath != 1 || r.Subflows < 2 || r.RefusedSubflows != 0 {
+		t.Errorf("%+v", r)
+	}
+	rate = download(t, l, ServerAddress+":8081", 30<<20, func() { l.Links[1].Cut(Up, Down) })
+	t.Logf("%.1f Mbit/s with a link cut in the middle", rate/1e6)
+	l.Links[1].Restore()
+}
+
+// TestProxyFallsBack: without a route, and without an answer of the server, connections are made directly.
+func TestProxyFallsBack(t *testing.T) {
+	l := newLabWith(t, Options{Links: mustParse(t, "20M/10ms"), RouterOptions: proxyOptions("list dest_port '8081'")})
+	startPortals(t, l)
+	for _, port := range []string{":8081", ":8082"} {
+		go generous(listenIn(t, l, "server", ServerAddress+port), 1<<20)
+	}
+	download(t, l, ServerAddress+":8082", 1<<20, nil)
+	if s := proxyStatus(t, l.Router); s.Plain != 1 || s.Multipath != 0 {
+		t.Errorf("%+v", s)
+	}
+	if err := l.Remote.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	l.Remote = nil
+	download(t, l, ServerAddress+":8081", 1<<20, nil)
+	if s := proxyStatus(t, l.Router); s.Fallbacks != 1 {
+		t.Errorf("%+v", s)
+	}
+}

@@ -1,0 +1,229 @@
+package portal
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"mpproxy/src/config"
+	"mpproxy/src/mpp"
+	"mpproxy/src/socks"
+	"mpproxy/src/stats"
+)
+
+const (
+	// mppLabel names the export of the session's keys that multipath streams are keyed with.
+	mppLabel = "mpproxy mpp"
+	// streamPool is the memory of all streams on a router, streamPoolServer on a server; streamShare is the most of the
+	// machine's memory that it may be.
+	streamPool       = 32 * mebibyte
+	streamPoolServer = 256 * mebibyte
+	streamShare      = 8
+	// proxyLook is how often the proxy looks whether the LAN's addresses have changed.
+	proxyLook = 2 * time.Second
+	// proxyPort is where programs expect SOCKS.
+	proxyPort = 1080
+)
+
+// newStreamPool makes the memory of streams, beside that of packets.
+func (p *running) newStreamPool(most int64) *mpp.Pool {
+	most = min(most, machineMemory()/streamShare)
+	debug.SetMemoryLimit(p.memory.goLimit + most + most/4)
+	return mpp.NewPool(int(most))
+}
+
+// proxyServer is one socks section, running.
+type proxyServer struct {
+	run       *running
+	section   config.SOCKS
+	connector socks.Connector
+	guard     socks.Guard
+	devices   func() []string // of the LAN
+	links     func() []string // devices that lead to the Internet
+	mu        sync.Mutex      // guards what follows
+	server    *socks.Server
+	open      map[netip.AddrPort]struct{}
+	said      string
+}
+
+func (s *proxyServer) String() string { return "proxy " + s.section.Name }
+
+// Run listens at the LAN's addresses, also at those that come later.
+func (s *proxyServer) Run(ctx context.Context) error {
+	s.mu.Lock()
+	s.open = make(map[netip.AddrPort]struct{})
+	s.mu.Unlock()
+	closed := make(chan netip.AddrPort)
+	tick := time.NewTicker(proxyLook)
+	defer tick.Stop()
+	running := 0
+	for {
+		for _, at := range s.places() {
+			s.mu.Lock()
+			_, ok := s.open[at]
+			s.mu.Unlock()
+			if ok {
+				continue
+			}
+			l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(at))
+			if err != nil {
+				s.complain(fmt.Sprintf("cannot listen at %s: %v", at, err))
+				continue
+			}
+			s.run.log.Info("proxy for programs", "name", s.section.Name, "at", at)
+			s.mu.Lock()
+			s.open[at] = struct{}{}
+			s.mu.Unlock()
+			running++
+			go func() {
+				if err := s.serverNow().Serve(ctx, l); err != nil {
+					s.run.log.Warn("proxy", "at", at, "err", err)
+				}
+				closed <- at
+			}()
+		}
+		select {
+		case <-tick.C:
+		case at := <-closed:
+			running--
+			s.mu.Lock()
+			delete(s.open, at)
+			s.mu.Unlock()
+		case <-ctx.Done():
+			for ; running > 0; running-- {
+				<-closed
+			}
+			return nil
+		}
+	}
+}
+
+func (s *proxyServer) complain(text string) {
+	if text != s.said {
+		s.said = text
+		s.run.log.Warn("proxy "+s.section.Name, "err", text)
+	}
+}
+
+// serverNow is the server, nil before the LAN's networks are known. Those stay as they were then.
+func (s *proxyServer) serverNow() *socks.Server {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.server
+}
+
+// places are where to listen, and makes the server once it is known who may use it.
+func (s *proxyServer) places() []netip.AddrPort {
+	addrs, nets := addressesOf(s.devices())
+	if len(s.section.Allow) > 0 {
+		nets = s.section.Allow
+	}
+	at := s.section.Listen
+	if len(at) == 0 {
+		for _, a := range addrs {
+			at = append(at, netip.AddrPortFrom(a, proxyPort))
+		}
+	}
+	if !s.section.AllowWAN {
+		outside, _ := addressesOf(s.links())
+		at = slices.DeleteFunc(slices.Clone(at), func(a netip.AddrPort) bool {
+			if slices.Contains(outside, a.Addr()) {
+				s.complain(fmt.Sprintf("%s is an address towards the Internet: not listening there without allow_wan '1'", a))
+				return true
+			}
+			return false
+		})
+	} else if len(s.section.Allow) == 0 && s.section.AuthUser {
+		nets = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
+	}
+	if len(nets) == 0 {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.server == nil {
+		s.server = socks.NewServer(s.options(nets))
+	}
+	return at
+}
+
+func (s *proxyServer) options(nets []netip.Prefix) socks.Options {
+	o := socks.Options{
+		Allow: nets, Connector: s.connector, Guard: s.guard, Bind: s.section.Bind, UDP: s.section.UDP,
+		MaxConnections: s.section.MaxConnections, Idle: s.section.IdleTimeout,
+	}
+	if s.section.AuthUser {
+		o.Users = make(map[string]string)
+		for _, u := range s.run.cfg.Users {
+			if u.Enabled && !u.Password.IsZero() {
+				o.Users[u.Name] = u.Password.Text()
+			}
+		}
+	}
+	return o
+}
+
+// addTo adds the server's sums to a status. Safe for concurrent use.
+func (s *proxyServer) addTo(out *stats.Proxy) {
+	server := s.serverNow()
+	if server == nil {
+		return
+	}
+	n := server.Counts()
+	out.Clients += int(n.Active)
+	out.Accepted += n.Accepted
+	out.RefusedStrangers += n.Strangers
+	out.RefusedTooMany += n.TooMany
+	out.RefusedUsers += n.WrongUsers
+	out.BadRequests += n.BadRequests
+	out.Connects += n.Connects
+	out.Binds += n.Binds
+	out.Associations += n.Associations
+	out.Failed += n.Failed
+	out.UpBytes += n.UpBytes
+	out.DownBytes += n.DownBytes
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for at := range s.open {
+		out.Listen = append(out.Listen, at.String())
+	}
+}
+
+// addressesOf returns the addresses of devices that exist, and their networks; those of a link alone are left out.
+func addressesOf(devices []string) (addrs []netip.Addr, nets []netip.Prefix) {
+	for _, name := range devices {
+		device, err := net.InterfaceByName(name)
+		if err != nil {
+			continue
+		}
+		list, _ := device.Addrs()
+		for _, a := range list {
+			p, err := netip.ParsePrefix(a.String())
+			if err != nil || p.Addr().IsLinkLocalUnicast() {
+				continue
+			}
+			addrs, nets = append(addrs, p.Addr().Unmap()), append(nets, p.Masked())
+		}
+	}
+	return addrs, nets
+}
+
+// guardOwn keeps clients of the proxy from the portal's own side: this machine's loopback, groups, and the proxy itself.
+func (p *running) guardOwn(private bool) socks.Guard {
+	return func(a netip.AddrPort) bool {
+		if !private {
+			return socks.Public(a)
+		}
+		for _, s := range p.cfg.SOCKS {
+			if slices.Contains(s.Listen, a) {
+				return false
+			}
+		}
+		return socks.PublicOrPrivate(a)
+	}
+}

@@ -1,0 +1,332 @@
+package portal
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mpproxy/src/config"
+	"mpproxy/src/engine/mono"
+	"mpproxy/src/engine/session"
+	"mpproxy/src/mpp"
+	"mpproxy/src/mpp/live"
+	"mpproxy/src/socks"
+	"mpproxy/src/stats"
+)
+
+const (
+	// firstSubflow is how long the first subflow may take before the server counts as out of reach.
+	firstSubflow = 3 * time.Second
+	// maxSubflowsVia bounds the subflows of one way; a route's weight asks for them.
+	maxSubflowsVia = 8
+	// shownStreams bounds the connections in status.
+	shownStreams = 100
+)
+
+// localProxy connects the programs of the LAN: over several links where a route says so, else directly.
+type localProxy struct {
+	portal  *local
+	servers []*proxyServer
+	client  *live.Client
+	pool    *mpp.Pool
+	direct  socks.Direct
+	root    *session.Keys // whose export the client has; the loop's
+	mu      sync.Mutex
+	who     map[uint64][2]string // client and destination by MID
+	counts  struct{ multipath, plain, fallbacks atomic.Uint64 }
+}
+
+// startProxy starts the servers of the socks sections; nil if there is none.
+func (r *local) startProxy() *localProxy {
+	p := r.run
+	if !slices.ContainsFunc(p.cfg.SOCKS, func(s config.SOCKS) bool { return s.Enabled }) {
+		return nil
+	}
+	l := &localProxy{portal: r, pool: p.newStreamPool(streamPool), who: make(map[uint64][2]string)}
+	l.direct.Guard = p.guardOwn(true)
+	l.client = live.NewClient(p.shared.clock.Now, l.pool, uint32(randomNumber()))
+	for _, section := range p.cfg.SOCKS {
+		if !section.Enabled {
+			continue
+		}
+		places := directory{configFile: p.ConfigFile}
+		devices := func(names []string) []string {
+			places.look()
+			return places.devices(r.sys.wans.devices(names))
+		}
+		server := &proxyServer{run: p, section: section, connector: l, guard: l.direct.Guard,
+			devices: func() []string { return devices(p.configuration().Portal.Local.LAN) },
+			links: func() []string {
+				var names []string
+				for _, k := range p.configuration().EnabledLinks() {
+					names = append(names, k.Interface)
+				}
+				return devices(names)
+			}}
+		l.servers = append(l.servers, server)
+		p.group.start(server)
+	}
+	return l
+}
+
+// after follows the session's keys, in the loop.
+func (l *localProxy) after() {
+	if l == nil {
+		return
+	}
+	if root := l.portal.RootKeys(); root != nil && root != l.root {
+		l.root = root
+		l.client.SetSecret(mpp.NewSecret(root.Suite(), root.Export(mppLabel)))
+	}
+}
+
+// Connect implements socks.Connector.
+func (l *localProxy) Connect(ctx context.Context, client socks.Client, to socks.Address) (socks.Stream, socks.Address, error) {
+	cfg := l.portal.run.configuration()
+	route := routeFor(cfg.Routes, to)
+	if route == nil || route.Carrier == config.CarrierPlain {
+		if cfg.Portal.Local.KillSwitch {
+			return nil, socks.Address{}, socks.NotAllowed
+		}
+		l.counts.plain.Add(1)
+		return l.direct.Connect(ctx, client, to)
+	}
+	s, err := l.ask(ctx, client, route, socks.Request{Command: socks.Connect, To: to})
+	if err == nil {
+		var bound socks.Address
+		if bound, err = answer(ctx, s); err == nil {
+			l.counts.multipath.Add(1)
+			return s, bound, nil
+		}
+	}
+	if !route.FallbackDirect || cfg.Portal.Local.KillSwitch {
+		return nil, socks.Address{}, err
+	}
+	l.portal.run.log.Debug("proxy: directly", "to", to, "why", err)
+	l.counts.fallbacks.Add(1)
+	return l.direct.Connect(ctx, client, to)
+}
+
+// Bind implements socks.Binder.
+func (l *localProxy) Bind(ctx context.Context, client socks.Client, from socks.Address, tell func(socks.Address) error) (socks.Stream, socks.Address, error) {
+	cfg := l.portal.run.configuration()
+	route := routeFor(cfg.Routes, from)
+	if route == nil || route.Carrier == config.CarrierPlain {
+		if cfg.Portal.Local.KillSwitch {
+			return nil, socks.Address{}, socks.NotAllowed
+		}
+		return socks.BindHere(ctx, l.direct.Guard, nil, from, tell)
+	}
+	s, err := l.ask(ctx, client, route, socks.Request{Command: socks.Bind, To: from})
+	if err != nil {
+		return nil, socks.Address{}, err
+	}
+	at, err := answer(ctx, s)
+	if err == nil {
+		if err = tell(at); err == nil {
+			at, err = answer(ctx, s)
+		}
+	}
+	if err != nil {
+		s.Abort()
+		return nil, socks.Address{}, err
+	}
+	return s, at, nil
+}
+
+// ask opens a stream and sends the request on it.
+func (l *localProxy) ask(ctx context.Context, client socks.Client, route *config.Route, q socks.Request) (*live.Stream, error) {
+	s, err := l.client.Open(l.ways(ctx, route))
+	if err != nil {
+		return nil, err
+	}
+	first, cancel := context.WithTimeout(ctx, firstSubflow)
+	defer cancel()
+	if err := s.Connected(first); err != nil {
+		s.Abort()
+		return nil, err
+	}
+	if _, err := s.Write(q.Append(nil)); err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	if len(l.who) > 4*shownStreams {
+		clear(l.who)
+	}
+	l.who[s.Info().MID] = [2]string{client.From.Addr().Unmap().String(), q.To.String()}
+	l.mu.Unlock()
+	return s, nil
+}
+
+// answer waits for the server's reply; without a good one the stream ends.
+func answer(ctx context.Context, s *live.Stream) (socks.Address, error) {
+	stop := context.AfterFunc(ctx, s.Abort)
+	at, err := socks.ReadReply(s)
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		s.Abort()
+	}
+	return at, err
+}
+
+// knownLink is a link as the loop sees it.
+type knownLink struct {
+	name     string
+	device   string
+	mark     uint32
+	metric   int
+	endpoint netip.AddrPort
+}
+
+// ways are the subflows of a route now.
+func (l *localProxy) ways(ctx context.Context, route *config.Route) (out []live.Way) {
+	links := l.links(ctx)
+	if len(links) == 0 {
+		return nil
+	}
+	if len(route.Via) == 0 {
+		least := slices.MinFunc(links, func(a, b knownLink) int { return a.metric - b.metric }).metric
+		for _, k := range links {
+			if k.metric == least {
+				out = append(out, live.Way{Name: k.name, Direct: true, Dial: k.dial(k.endpoint.String())})
+			}
+		}
+		return out
+	}
+	for _, via := range route.Via {
+		way, ok := l.way(via, links)
+		for range min(via.Weight, maxSubflowsVia) {
+			if ok {
+				out = append(out, way)
+			}
+		}
+	}
+	return out
+}
+
+// way is one via of a route; false if its link is not up, or one of its relays is switched off.
+func (l *localProxy) way(via config.Via, links []knownLink) (live.Way, bool) {
+	link := knownLink{endpoint: links[0].endpoint}
+	cfg := l.portal.run.configuration()
+	var hops []socks.Hop
+	name := via.Link
+	for _, want := range via.Relays {
+		i := slices.IndexFunc(cfg.Relays, func(r config.Relay) bool { return r.Name == want && r.Enabled })
+		if i < 0 {
+			return live.Way{}, false
+		}
+		relay := cfg.Relays[i]
+		at, err := socks.ParseAddress(relay.Address.Host, relay.Address.Port)
+		if err != nil {
+			return live.Way{}, false
+		}
+		if len(hops) == 0 && name == "" {
+			name = relay.Link
+		}
+		hops = append(hops, socks.Hop{At: at, User: relay.Username, Password: relay.Password.Text()})
+	}
+	if name != "" {
+		i := slices.IndexFunc(links, func(k knownLink) bool { return k.name == name })
+		if i < 0 {
+			return live.Way{}, false
+		}
+		link = links[i]
+	}
+	if len(hops) == 0 {
+		return live.Way{Name: via.String(), Direct: true, Dial: link.dial(link.endpoint.String())}, true
+	}
+	dial, server := link.dial(hops[0].At.String()), socks.FromAddrPort(link.endpoint)
+	return live.Way{Name: via.String(), Dial: func(ctx context.Context) (net.Conn, error) {
+		conn, err := dial(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if err := socks.Through(ctx, conn, hops, server); err != nil {
+			_ = conn.Close()
+			return nil, err
+		}
+		return conn, nil
+	}}, true
+}
+
+// links are those that are up.
+func (l *localProxy) links(ctx context.Context) (out []knownLink) {
+	r := l.portal
+	r.run.shared.do(ctx, func(mono.Time) {
+		for i, k := range r.links {
+			if i < len(r.told) && r.told[i].Up && !r.paused[i] && k.Name != "" && r.told[i].Endpoint.IsValid() {
+				out = append(out, knownLink{k.Name, r.devices[i], r.sys.router.SocketMark(i), k.Metric, r.told[i].Endpoint})
+			}
+		}
+	})
+	return out
+}
+
+// dial connects over the link: bound to its device, with its mark, as the tunnel's own sockets are.
+func (k knownLink) dial(to string) func(context.Context) (net.Conn, error) {
+	return func(ctx context.Context) (net.Conn, error) {
+		var d net.Dialer
+		if k.device != "" {
+			d.Control = func(_, _ string, c syscall.RawConn) (err error) {
+				failed := c.Control(func(fd uintptr) {
+					if err = unix.BindToDevice(int(fd), k.device); err == nil {
+						err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MARK, int(k.mark))
+					}
+				})
+				if failed != nil {
+					return failed
+				}
+				return err
+			}
+		}
+		return d.DialContext(ctx, "tcp", to)
+	}
+}
+
+// status describes the proxy; nil if there is none.
+func (l *localProxy) status() *stats.Proxy {
+	if l == nil {
+		return nil
+	}
+	out := &stats.Proxy{
+		Multipath: l.counts.multipath.Load(), Plain: l.counts.plain.Load(), Fallbacks: l.counts.fallbacks.Load(),
+		MemoryBytes: l.pool.Used(), MemoryLimitBytes: l.pool.Limit(), Streams: []stats.ProxyStream{},
+	}
+	for _, s := range l.servers {
+		s.addTo(out)
+	}
+	slices.Sort(out.Listen)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	alive := make(map[uint64][2]string)
+	for _, info := range l.client.Streams() {
+		who := l.who[info.MID]
+		alive[info.MID] = who
+		if len(out.Streams) < shownStreams {
+			out.Streams = append(out.Streams, streamStatus(info, who))
+		}
+	}
+	l.who = alive
+	slices.SortFunc(out.Streams, func(a, b stats.ProxyStream) int { return strings.Compare(a.Destination, b.Destination) })
+	return out
+}
+
+func streamStatus(info live.Info, who [2]string) stats.ProxyStream {
+	s := stats.ProxyStream{Client: who[0], Destination: who[1], AgeSeconds: stats.Seconds(info.Age), SentBytes: info.Counts.Sent,
+		ReceivedBytes: info.Counts.Received, AgainBytes: info.Counts.Again, Subflows: []stats.ProxySubflow{}}
+	for _, k := range info.Subflows {
+		s.Subflows = append(s.Subflows, stats.ProxySubflow{Via: k.Name, SentBytes: k.Sent, ReceivedBytes: k.Received,
+			RateBitsPerSecond: uint64(k.Rate * 8), RTTMs: stats.Milliseconds(k.RTT), Stalled: k.Stalled})
+	}
+	return s
+}

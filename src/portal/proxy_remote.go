@@ -1,0 +1,169 @@
+package portal
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"mpproxy/src/config"
+	"mpproxy/src/engine/node"
+	"mpproxy/src/engine/session"
+	"mpproxy/src/mpp"
+	"mpproxy/src/mpp/live"
+	"mpproxy/src/socks"
+	"mpproxy/src/stats"
+)
+
+// requestTime is what a router has for the request on a new stream.
+const requestTime = 30 * time.Second
+
+// remoteProxy ends the multipath streams of routers.
+type remoteProxy struct {
+	portal *remote
+	pool   *mpp.Pool
+	server *live.Server
+	roots  map[*node.Peer]*session.Keys // whose exports the server has; the loop's
+}
+
+// startProxy listens for subflows where the portal listens for datagrams, over TCP.
+func (r *remote) startProxy() (*remoteProxy, error) {
+	p := r.run
+	x := &remoteProxy{portal: r, pool: p.newStreamPool(streamPoolServer), roots: make(map[*node.Peer]*session.Keys)}
+	x.server = live.NewServer(live.ServerOptions{Clock: p.shared.clock.Now, Pool: x.pool, Handle: x.handle, MaxStreams: socks.DefaultMaxConnections})
+	for _, at := range p.cfg.Portal.Remote.Listen {
+		if at.Addr().IsUnspecified() {
+			at = netip.AddrPortFrom(netip.IPv6Unspecified(), at.Port())
+		}
+		l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(at))
+		if err != nil {
+			return nil, fmt.Errorf("listen at %s (TCP): %w", at, err)
+		}
+		p.group.start(funcTask{"subflows at " + at.String(), func(ctx context.Context) error { return x.server.Serve(ctx, l) }})
+	}
+	return x, nil
+}
+
+// after follows the sessions' keys, in the loop.
+func (x *remoteProxy) after() {
+	if x == nil {
+		return
+	}
+	peers := x.portal.Peers()
+	for _, p := range peers {
+		if root := p.RootKeys(); root != nil && root != x.roots[p] {
+			x.roots[p] = root
+			if c, ok := x.peer(p.Name); ok && c.SOCKS {
+				x.server.AddSecret(p.Name, mpp.NewSecret(root.Suite(), root.Export(mppLabel)))
+			}
+		}
+	}
+	if len(x.roots) > len(peers) {
+		for p := range x.roots {
+			if !slices.Contains(peers, p) {
+				delete(x.roots, p)
+				x.server.RemovePeer(p.Name)
+			}
+		}
+	}
+}
+
+// peer finds a router's section.
+func (x *remoteProxy) peer(name string) (config.Peer, bool) {
+	for _, c := range x.portal.run.configuration().Peers {
+		if c.Name == name {
+			return c, c.Enabled
+		}
+	}
+	return config.Peer{}, false
+}
+
+// guard says whom a router's clients may reach from here: the same as through the tunnel.
+func (x *remoteProxy) guard(c config.Peer) socks.Guard {
+	portal := x.portal.run.configuration().Portal.Remote
+	private := portal.AllowPrivate || c.AllowPrivate
+	return func(a netip.AddrPort) bool {
+		for _, b := range portal.BlockPort {
+			if b.Protocol != "udp" && b.First <= a.Port() && a.Port() <= b.Last {
+				return false
+			}
+		}
+		if private {
+			return socks.PublicOrPrivate(a)
+		}
+		return socks.Public(a) && !ownAddress(a.Addr())
+	}
+}
+
+// ownAddress reports whether an address is this machine's.
+func ownAddress(a netip.Addr) bool {
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		return true // rather too careful
+	}
+	return slices.ContainsFunc(all, func(one net.Addr) bool {
+		p, err := netip.ParsePrefix(one.String())
+		return err == nil && p.Addr().Unmap() == a.Unmap()
+	})
+}
+
+// handle serves one stream: a SOCKS5 request and its answer, then bytes.
+func (x *remoteProxy) handle(ctx context.Context, name string, s *live.Stream) {
+	stop := context.AfterFunc(ctx, s.Abort)
+	defer stop()
+	c, ok := x.peer(name)
+	_ = s.SetReadDeadline(time.Now().Add(requestTime))
+	q, err := socks.ReadRequest(s)
+	if err != nil || !ok || !c.SOCKS {
+		s.Abort()
+		return
+	}
+	_ = s.SetReadDeadline(time.Time{})
+	out, at, err := x.reach(ctx, c, q, s)
+	if err != nil {
+		_, _ = s.Write(socks.AppendReply(nil, socks.CodeOf(err), socks.Address{}))
+		_ = s.CloseWrite()
+		_ = s.SetReadDeadline(time.Now().Add(requestTime))
+		_, _ = s.Read(make([]byte, 1)) // until the router has understood
+		_ = s.Close()
+		return
+	}
+	if _, err := s.Write(socks.AppendReply(nil, socks.Succeeded, at)); err != nil {
+		_ = out.Close()
+		return
+	}
+	socks.Relay(s, out, socks.DefaultIdle)
+}
+
+// reach does what the request asks for.
+func (x *remoteProxy) reach(ctx context.Context, c config.Peer, q socks.Request, s *live.Stream) (socks.Stream, socks.Address, error) {
+	guard := x.guard(c)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	switch q.Command {
+	case socks.Connect:
+		ctx, cancel := context.WithTimeout(ctx, requestTime)
+		defer cancel()
+		return (&socks.Direct{Guard: guard}).Connect(ctx, socks.Client{User: c.Name}, q.To)
+	case socks.Bind:
+		return socks.BindHere(ctx, guard, nil, q.To, func(at socks.Address) error {
+			_, err := s.Write(socks.AppendReply(nil, socks.Succeeded, at))
+			return err
+		})
+	}
+	return nil, socks.Address{}, socks.NoCommand
+}
+
+// status describes the streams; nil before there is anything.
+func (x *remoteProxy) status() *stats.Proxy {
+	if x == nil {
+		return nil
+	}
+	n := x.server.Counts()
+	return &stats.Proxy{
+		Listen: []string{}, Clients: n.Active, Multipath: n.Streams, Subflows: n.Subflows, RefusedSubflows: n.Strangers, ReplayedSubflows: n.Replayed,
+		Failed: n.Refused, MemoryBytes: x.pool.Used(), MemoryLimitBytes: x.pool.Limit(), Streams: []stats.ProxyStream{},
+	}
+}
