@@ -27,9 +27,6 @@ func goodput(t *testing.T, seed uint64, span time.Duration, events func(w *world
 	return float64(w.sides[0].received-from) / span.Seconds(), w
 }
 
-// payload is what frame headers and tags leave.
-const payload = 0.985
-
 func TestGoodput(t *testing.T) {
 	link := func(rate float64, rtt time.Duration, hold float64) pipeParams {
 		return pipeParams{mbit(rate), rtt / 2, 30 * time.Millisecond, hold}

@@ -55,13 +55,12 @@ func (p *pipe) write(now mono.Time, b []byte) {
 
 // link is a subflow between the two ends.
 type link struct {
-	id     uint16
-	dir    [2]*pipe // from end 0, from end 1
-	seal   [2]*Sealer
-	open   [2]*Opener
-	got    [2][]byte // at end 0, at end 1: not yet a record
-	dead   bool
-	helloN int
+	id   uint16
+	dir  [2]*pipe // from end 0, from end 1
+	seal [2]*Sealer
+	open [2]*Opener
+	got  [2][]byte // at end 0, at end 1: not yet a record
+	dead bool
 }
 
 // side is one end with its client.
@@ -76,12 +75,6 @@ type side struct {
 	gotSum   hash.Hash
 	ended    bool
 	err      error
-	times    []sample
-}
-
-type sample struct {
-	at    mono.Time
-	bytes uint64
 }
 
 // world is a connection with its pipes, in virtual time.
