@@ -50,8 +50,6 @@ func (w *FirewallWatch) String() string { return "firewall watch" }
 func (w *FirewallWatch) Run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { w.file.Close() })
 	defer stop()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	seen, failed := make(chan struct{}, 1), make(chan error, 1)
 	go func() { failed <- w.receive(seen) }()
 	quiet, look := stoppedTimer(), time.NewTicker(fwLook)

@@ -52,11 +52,6 @@ func (c hostChain) byIPTables() bool {
 // byFirewalld reports that firewalld keeps the chain.
 func (c hostChain) byFirewalld() bool { return c.Family == "inet" && c.Table == "firewalld" }
 
-// sees reports that packets of a family meet the chain.
-func (c hostChain) sees(ipv6 bool) bool {
-	return c.Family == "inet" || (c.Family == "ip6") == ipv6
-}
-
 // wayIn says how our rules get where the host's rules live.
 type wayIn struct {
 	// xt lists, for IPv4 and IPv6, the iptables backends that get our chains; address translation goes to the first.
