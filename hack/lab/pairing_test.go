@@ -90,8 +90,8 @@ func TestPairingFromNothing(t *testing.T) {
 	if err := l.waitUp(); err != nil {
 		t.Fatal(err, l.Router.Log())
 	}
-	if rate := bulk(t, l, Down, 3*time.Second); rate < 25 {
-		t.Errorf("%.1f Mbit/s through the paired tunnel", rate)
+	if rate := bulk(t, l, Down, 3*time.Second); rate < 25e6 {
+		t.Errorf("%.1f Mbit/s through the paired tunnel", rate/1e6)
 	}
 	// Another router, the same token; a token that was cut; one that the server does not know.
 	if err := l.Router.Stop(); err != nil {

@@ -122,7 +122,7 @@ func (d *Desk) begin(kind string, run func(ctx context.Context, told func(Step))
 		}
 	}
 	d.lastID++
-	j := &Job{ID: strconv.Itoa(d.lastID), Kind: kind, Steps: []Step{}}
+	j := &Job{ID: d.idPrefix() + strconv.Itoa(d.lastID), Kind: kind, Steps: []Step{}}
 	d.jobs = append(d.jobs, j)
 	go func() {
 		err := run(context.Background(), func(s Step) { d.told(j, s) })
@@ -134,6 +134,16 @@ func (d *Desk) begin(kind string, run func(ctx context.Context, told func(Step))
 		d.mu.Unlock()
 	}()
 	return *j, nil
+}
+
+// AssistPrefix begins the ids of jobs that no portal does: a portal that starts meanwhile does not know them.
+const AssistPrefix = "assist-"
+
+func (d *Desk) idPrefix() string {
+	if d.Running {
+		return ""
+	}
+	return AssistPrefix
 }
 
 // told notes a step; it replaces the one of the same name.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -58,8 +59,20 @@ func JoinAndStart(ctx context.Context, o JoinOptions, told func(Step)) error {
 	return nil
 }
 
+// menuCaches are where LuCI keeps which of its pages there are. It looks at our settings for that, but only once.
+const menuCaches = "/tmp/luci-indexcache.*"
+
+// forgetMenus lets LuCI look again.
+func forgetMenus() {
+	files, _ := filepath.Glob(menuCaches) // fails for a wrong pattern only
+	for _, f := range files {
+		_ = os.Remove(f)
+	}
+}
+
 // startService starts the service, or lets it read its settings again. Without an init script that is somebody else's to do.
 func startService(ctx context.Context) error {
+	forgetMenus()
 	if _, err := os.Stat(initScript); errors.Is(err, os.ErrNotExist) {
 		return nil
 	}

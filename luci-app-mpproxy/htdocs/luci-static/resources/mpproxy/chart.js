@@ -4,7 +4,9 @@
 'require mpproxy.words as words';
 
 const NS = 'http://www.w3.org/2000/svg';
-const WIDTH = 720, HALF = 100;
+const WIDTH = 720, HEIGHT = 200;
+const ZERO = 130; /* the line between down, above it, and up */
+const MARGIN = 6;
 const SECONDS = 180;
 
 const COLOURS = [
@@ -84,27 +86,32 @@ return baseclass.extend({
 		return Math.max(0, ...this.names.map(n => Math.max(...this.samples[n][direction])));
 	},
 
-	area(direction, top, sign) {
+	/* Where a speed is drawn. */
+	y(direction, v, top) {
+		return direction == 'down' ? ZERO - v / top * (ZERO - MARGIN) : ZERO + v / top * (HEIGHT - ZERO - MARGIN);
+	},
+
+	area(direction, top) {
 		let below = Array(SECONDS).fill(0);
 
 		return this.names.map(name => {
 			const above = below.map((b, i) => b + this.samples[name][direction][i]);
-			const x = i => i * WIDTH / (SECONDS - 1), y = v => HALF - sign * v / top * (HALF - 4);
+			const x = i => i * WIDTH / (SECONDS - 1), y = v => this.y(direction, v, top);
 			const edge = above.map((v, i) => [ x(i), y(v) ]);
 			const back = below.map((v, i) => [ x(i), y(v) ]).reverse();
 
 			below = above;
 
 			return shape('polygon', {
-				points: outline(edge.concat(back)), style: 'fill:%s;fill-opacity:%s'.format(this.colour(name), sign > 0 ? '.85' : '.55')
+				points: outline(edge.concat(back)), style: 'fill:%s;fill-opacity:%s'.format(this.colour(name), direction == 'down' ? '.85' : '.55')
 			});
 		});
 	},
 
-	line(direction, top, sign) {
-		const best = this.best(direction), y = HALF - sign * best / top * (HALF - 4);
+	line(direction, top) {
+		const best = this.best(direction), y = this.y(direction, best, top);
 
-		return (best && this.names.length > 1) ? [ shape('line', {
+		return (best >= top / 20 && this.names.length > 1) ? [ shape('line', {
 			x1: 0, x2: WIDTH, y1: y.toFixed(1), y2: y.toFixed(1), 'stroke-dasharray': '6 5', 'vector-effect': 'non-scaling-stroke',
 			style: 'stroke:var(--text-color-high);stroke-width:1;stroke-opacity:.6'
 		}) ] : [];
@@ -112,37 +119,37 @@ return baseclass.extend({
 
 	render() {
 		this.svg = shape('svg', {
-			viewBox: '0 0 %d %d'.format(WIDTH, 2 * HALF), preserveAspectRatio: 'none', role: 'img', 'aria-label': _('Speed of each connection over the last three minutes'),
+			viewBox: '0 0 %d %d'.format(WIDTH, HEIGHT), preserveAspectRatio: 'none', role: 'img', 'aria-label': _('Speed of each connection over the last three minutes'),
 			style: 'display:block;width:100%;height:14em;background:var(--background-color-low);border:1px solid var(--border-color-medium);box-sizing:border-box'
 		});
 		this.topDown = E('span', { 'style': 'position:absolute;left:.5em;top:.2em' });
 		this.topUp = E('span', { 'style': 'position:absolute;left:.5em;bottom:.2em' });
-		this.legend = E('div', { 'style': 'display:flex;flex-wrap:wrap;gap:.3em 1.2em;margin:.4em 0' });
+		this.legend = E('div', { 'style': 'display:flex;flex-wrap:wrap;gap:.3em 1.2em;margin:.6em 0' });
 		this.table = E('details', { 'style': 'margin:.2em 0' }, [ E('summary', _('As a table')), E('div') ]);
 		this.update();
 
 		return E('div', [
 			E('div', { 'style': 'position:relative' }, [ this.svg, this.topDown, this.topUp,
-				E('span', { 'style': 'position:absolute;right:.5em;top:.2em;color:var(--text-color-medium)' }, _('last 3 minutes')) ]),
+				E('span', { 'style': 'position:absolute;right:.5em;top:.2em' }, _('last 3 minutes')) ]),
 			this.legend, this.table
 		]);
 	},
 
 	update() {
 		const down = this.sums('down'), up = this.sums('up'), last = SECONDS - 1;
-		const top = ceiling(Math.max(...down, ...up, 1e6));
+		const top = { down: ceiling(Math.max(...down, 1e6)), up: ceiling(Math.max(...up, 1e6)) };
 
 		this.svg.replaceChildren(
-			...this.area('down', top, 1), ...this.area('up', top, -1), ...this.line('down', top, 1), ...this.line('up', top, -1),
-			shape('line', { x1: 0, x2: WIDTH, y1: HALF, y2: HALF, 'vector-effect': 'non-scaling-stroke', style: 'stroke:var(--text-color-high);stroke-width:1' }));
-		dom.content(this.topDown, '↓ %s'.format(words.rate(top)));
-		dom.content(this.topUp, '↑ %s'.format(words.rate(top)));
+			...[ 'down', 'up' ].flatMap(d => this.area(d, top[d])), ...[ 'down', 'up' ].flatMap(d => this.line(d, top[d])),
+			shape('line', { x1: 0, x2: WIDTH, y1: ZERO, y2: ZERO, 'vector-effect': 'non-scaling-stroke', style: 'stroke:var(--text-color-high);stroke-width:1' }));
+		dom.content(this.topDown, '↓ %s'.format(words.rate(top.down)));
+		dom.content(this.topUp, '↑ %s'.format(words.rate(top.up)));
 		dom.content(this.legend, [
 			E('strong', '↓ %s  ↑ %s'.format(words.rate(down[last]), words.rate(up[last]))),
 			...this.names.map(n => E('span', [
 				E('span', { 'style': 'display:inline-block;width:.8em;height:.8em;margin-right:.4em;background:%s'.format(this.colour(n)) }), n
 			])),
-			...(this.names.length > 1 ? [ E('span', { 'style': 'color:var(--text-color-medium)' }, [ E('span', '- - - '), _('best single connection alone') ]) ] : [])
+			...(this.names.length > 1 ? [ E('span', [ E('span', { 'aria-hidden': 'true' }, '- - - '), _('best single connection alone') ]) ] : [])
 		]);
 
 		if (this.table.open)

@@ -3,7 +3,18 @@
 
 const DAY = 86400;
 
-/* The word for a state and the stock class of its label. */
+const COLOURS = { success: 'var(--success-color-medium)', warning: 'var(--warn-color-high)', danger: 'var(--error-color-medium)', notice: 'var(--text-color-medium)' };
+
+const scaled = (n, units) => {
+	let i = 0;
+
+	for (; n >= 999.5 && i < units.length - 1; i++)
+		n /= 1000;
+
+	return (i && n < 99.95 ? n.toFixed(1) : n.toFixed(0)) + ' ' + units[i];
+};
+
+/* The word for a state, and its kind. */
 function stateWord(state) {
 	switch (state) {
 	case 'up':         return [ _('in use'), 'success' ];
@@ -26,11 +37,18 @@ return baseclass.extend({
 
 	/* Speeds and amounts in powers of 1000, as contracts count. */
 	rate(bits) {
-		return bits ? '%1000.1mbit/s'.format(bits) : '0';
+		return (bits >= 500) ? scaled(bits / 1000, [ 'kbit/s', 'Mbit/s', 'Gbit/s' ]) : '0';
 	},
 
 	amount(bytes) {
-		return bytes ? '%1000.1mB'.format(bytes) : '0';
+		return bytes ? scaled(bytes, [ 'B', 'kB', 'MB', 'GB', 'TB' ]) : '0';
+	},
+
+	/* A state as people see it: a coloured dot and a word. */
+	badge(word, kind) {
+		return E('span', [
+			E('span', { 'aria-hidden': 'true', 'style': 'color:%s'.format(COLOURS[kind]) }, '●'), ' ', E('span', { 'data-word': kind }, word)
+		]);
 	},
 
 	percent(ratio) {
@@ -54,7 +72,7 @@ return baseclass.extend({
 	},
 
 	clock(seconds) {
-		return new Date(seconds * 1000).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+		return new Date(seconds * 1000).toLocaleTimeString(document.documentElement.lang || [], { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
 	},
 
 	/* A round trip, and what queues add to it now. */
@@ -65,6 +83,13 @@ return baseclass.extend({
 		return (path.queue_delay_ms >= 1)
 			? _('%d ms, +%d by queues').format(Math.round(path.srtt_ms), Math.round(path.queue_delay_ms))
 			: _('%d ms').format(Math.round(path.srtt_ms));
+	},
+
+	/* A server by name and address. */
+	server(session) {
+		const host = (session.remote_endpoint || '').replace(/:\d+$/, '');
+
+		return (host && host != session.peer) ? '%s (%s)'.format(session.peer, host) : session.peer;
 	},
 
 	/* The connections with what is known of them: one for each link, with the path over it. */
@@ -98,7 +123,7 @@ return baseclass.extend({
 			return {
 				ok: true,
 				text: _('Connected through %s - %d of %d connections in use - since %s').format(
-					session.peer, used, links.length, this.span(session.state_seconds))
+					this.server(session), used, links.length, this.span(session.state_seconds))
 			};
 		}
 
@@ -110,9 +135,14 @@ return baseclass.extend({
 		return {
 			ok: false,
 			text: _('The server %s does not answer on any connection, for %s. The connections themselves have addresses: %s.').format(
-				session.peer, this.span(session.state_seconds), alive.map(l => l.name).join(', ')),
+				this.server(session), this.span(session.state_seconds), alive.map(l => l.name).join(', ')),
 			next: session.trouble || _('Is the server running? Does its provider\'s firewall let the port in?')
 		};
+	},
+
+	/* A sentence of the service as the beginning of one on a page. */
+	sentenceCase(text) {
+		return text ? text.charAt(0).toUpperCase() + text.slice(1) : '';
 	},
 
 	/* What happened, in words. */

@@ -63,6 +63,13 @@ return view.extend({
 		s.addbtntitle = _('Add a connection...');
 		s.modaltitle = section => _('Connection') + ' » ' + section;
 		s.addModalOptions = section => judged(section.map);
+		s.renderSectionAdd = function(...args) {
+			const node = form.GridSection.prototype.renderSectionAdd.apply(this, args);
+
+			node.querySelector('input')?.setAttribute('placeholder', _('Name, such as dsl'));
+
+			return node;
+		};
 		s.tab('general', _('General'));
 
 		if (this.offers(limits, 'cap_mb', '1'))
@@ -146,7 +153,7 @@ return view.extend({
 		const l = words.links(this.status).find(k => k.name == section);
 		const [ word, kind ] = l ? words.state(l.state) : [ _('not in use yet'), 'notice' ];
 
-		return E('span', { 'class': 'label ' + kind }, word);
+		return words.badge(word, kind);
 	},
 
 	rateText(section) {

@@ -12,14 +12,16 @@ const HOUR = 3600;
 
 function fact(title, value) {
 	return E('div', { 'style': 'display:flex;justify-content:space-between;gap:1em;padding:.1em 0' }, [
-		E('span', { 'style': 'color:var(--text-color-medium)' }, title), E('span', { 'style': 'text-align:right' }, value)
+		E('span', title), E('span', { 'style': 'text-align:right' }, value)
 	]);
 }
 
-function bar(share) {
-	return E('div', { 'class': 'cbi-progressbar', 'title': _('%d %% of all traffic now').format(Math.round(share * 100)), 'style': 'min-width:0;margin:.5em 0' }, [
-		E('div', { 'style': 'width:%d%%'.format(Math.round(share * 100)) })
-	]);
+function bar(share, colour) {
+	const percent = Math.round(share * 100);
+
+	return E('div', { 'role': 'progressbar', 'aria-valuenow': percent, 'title': _('%d %% of all traffic now').format(percent),
+		'style': 'height:.5em;margin:.6em 0;border:1px solid var(--border-color-medium);border-radius:3px;background:var(--background-color-low)' },
+	E('div', { 'style': 'height:100%%;width:%d%%;background:%s'.format(percent, colour) }));
 }
 
 return view.extend({
@@ -40,7 +42,7 @@ return view.extend({
 		this.events = E('div');
 		this.live = E('div');
 		chart.seed(ring);
-		dom.content(this.live, [ E('div', { 'class': 'cbi-section' }, chart.render()), E('div', { 'class': 'cbi-section' }, this.cards) ]);
+		dom.content(this.live, [ E('div', { 'class': 'cbi-section' }, chart.render()), E('div', { 'class': 'cbi-section', 'style': 'margin-top:1em' }, this.cards) ]);
 		this.show(answer);
 		this.showEvents(events);
 
@@ -99,8 +101,8 @@ return view.extend({
 	showHead(s) {
 		this.live.style.display = '';
 		dom.content(this.head, s.ok
-			? E('p', { 'style': 'font-size:1.15em' }, [ E('span', { 'class': 'label success' }, _('connected')), ' ', s.text ])
-			: E('div', { 'class': 'alert-message danger' }, [ E('h4', s.text), s.next ? E('p', s.next) : '' ]));
+			? E('p', { 'style': 'font-size:1.15em;white-space:normal' }, words.badge(s.text, 'success'))
+			: E('div', { 'class': 'alert-message danger' }, [ E('h4', s.text), s.next ? E('p', words.sentenceCase(s.next)) : '' ]));
 	},
 
 	showAttention(status) {
@@ -114,7 +116,7 @@ return view.extend({
 			list.push(_('Some settings count after a restart of the service only: %s').format(status.config_restart.join(', ')));
 
 		dom.content(this.attention, list.length
-			? E('div', { 'class': 'alert-message notice' }, [ E('h4', _('Attention')), ...list.map(t => E('p', t)) ]) : '');
+			? E('div', { 'class': 'alert-message notice' }, [ E('h4', _('Attention')), ...list.map(t => E('p', words.sentenceCase(t))) ]) : '');
 	},
 
 	/* Cards stay, with their buttons, while their content changes: a click takes longer than a moment. */
@@ -148,14 +150,14 @@ return view.extend({
 		return [
 			E('div', { 'style': 'display:flex;justify-content:space-between;align-items:center;gap:.5em;margin-bottom:.4em' }, [
 				E('strong', { 'style': 'border-left:.4em solid %s;padding-left:.5em'.format(chart.colour(l.name)) }, l.name),
-				E('span', { 'class': 'label ' + kind }, word)
+				words.badge(word, kind)
 			]),
 			...(p ? [
 				fact(_('Now'), '↓ %s  ↑ %s'.format(words.rate(p.down_bits_per_second), words.rate(p.up_bits_per_second))),
 				fact(_('Delay'), words.delay(p)),
 				fact(_('Lost on the way'), _('%s, %d repaired').format(words.percent(p.loss_ratio), p.repaired_packets)),
-				bar(share)
-			] : [ E('p', { 'style': 'color:var(--text-color-medium)' }, _('Nothing goes over this connection now.')) ]),
+				bar(share, chart.colour(l.name))
+			] : [ E('p', _('Nothing goes over this connection now.')) ]),
 			this.details(l)
 		];
 	},
@@ -213,10 +215,10 @@ return view.extend({
 		const list = events.filter(e => now - e.at < HOUR).slice(-12).reverse();
 
 		dom.content(this.events, list.length
-			? E('ul', { 'style': 'list-style:none;margin:0;padding:0' }, list.map(e => E('li', { 'style': 'padding:.15em 0' }, [
-				E('span', { 'style': 'display:inline-block;min-width:4em;color:var(--text-color-medium)', 'title': _('%s ago').format(words.span(now - e.at)) }, words.clock(e.at)), ' ',
+			? E('ul', { 'style': 'list-style:none;margin:0;padding:0' }, list.map(e => E('li', { 'style': 'padding:.15em 0;color:var(--text-color-high)' }, [
+				E('span', { 'style': 'display:inline-block;min-width:4em', 'title': _('%s ago').format(words.span(now - e.at)) }, words.clock(e.at)), ' ',
 				words.event(e)
 			])))
-			: E('p', { 'style': 'color:var(--text-color-medium)' }, E('em', _('Nothing happened.'))));
+			: E('p', E('em', _('Nothing happened.'))));
 	}
 });

@@ -6,15 +6,19 @@
 'require network';
 'require mpproxy.api as api';
 'require mpproxy.token as token';
+'require mpproxy.words as words';
 
 const DEFAULT_METRIC = 10;
 const LAN_NAMES = [ 'lan', 'loopback', 'mpproxy' ];
 const PROTOCOLS = { pppoe: 'PPPoE', dhcp: 'DHCP', static: 'static', qmi: 'LTE/5G', mbim: 'LTE/5G', ncm: 'LTE/5G', modemmanager: 'LTE/5G', '3g': '3G', wwan: 'LTE/5G', wireguard: 'WireGuard' };
 const METERED = [ 'qmi', 'mbim', 'ncm', 'modemmanager', '3g', 'wwan' ];
 const MARKS = { ok: '✔', failed: '✘', note: '!', working: '…' };
-const COMMANDS = [ 'wget -O mpproxy.deb https://example.org/mpproxy_amd64.deb && sudo apt install ./mpproxy.deb', 'sudo mpproxy setup remote', 'sudo mpproxy pair home' ];
+const COMMANDS = [ 'sudo apt install ./mpproxy_*.deb', 'sudo mpproxy setup remote', 'sudo mpproxy pair home' ];
 
-const muted = (...children) => E('span', { 'style': 'color:var(--text-color-medium)' }, children);
+const COLOURS = { ok: 'var(--success-color-medium)', failed: 'var(--error-color-medium)', note: 'var(--warn-color-high)' };
+
+const mark = state => E('strong', { 'style': 'display:inline-block;width:1.5em;color:%s'.format(COLOURS[state] || 'inherit'), 'aria-hidden': 'true' }, MARKS[state] || '·');
+const small = (...children) => E('span', { 'style': 'font-size:.95em' }, children);
 
 /* The networks of a device are one connection: wan and wan6, wwan_4 and wwan_6. */
 function connections(networks) {
@@ -102,7 +106,7 @@ return view.extend({
 			'id': 'token', 'rows': 4, 'class': 'cbi-input-textarea', 'spellcheck': 'false', 'autocomplete': 'off', 'aria-describedby': 'verdict', 'placeholder': 'mpp1:…',
 			'style': 'width:100%;box-sizing:border-box;font-family:monospace', 'input': () => this.judge(), 'disabled': api.mayWrite() ? null : ''
 		});
-		this.verdict = E('p', { 'id': 'verdict', 'aria-live': 'polite', 'style': 'min-height:1.5em' });
+		this.verdict = E('p', { 'id': 'verdict', 'aria-live': 'polite', 'style': 'min-height:1.5em;margin:.4em 0' });
 
 		return E('div', [ this.token, this.verdict, E('details', [
 			E('summary', _('I have no server yet')),
@@ -130,8 +134,7 @@ return view.extend({
 		const j = token.judge(this.token.value);
 
 		this.good = !!j.ok;
-		dom.content(this.verdict, j.error ? E('span', { 'class': 'label danger' }, j.error)
-			: j.ok ? [ E('span', { 'class': 'label success' }, _('valid token')), ' ', _('of the server %s').format(j.server) ] : '');
+		dom.content(this.verdict, j.error ? [ mark('failed'), j.error ] : j.ok ? [ mark('ok'), _('Server %s, valid token').format(j.server) ] : '');
 		this.update();
 	},
 
@@ -174,8 +177,8 @@ return view.extend({
 		const facts = [ protocol, c.device, c.speed > 0 ? _('%d Mbit/s link').format(c.speed) : '' ].filter(f => f).join(', ');
 
 		return E('tr', { 'class': 'tr cbi-section-table-row', 'style': why ? 'opacity:.6' : '' }, [
-			E('td', { 'class': 'td', 'data-title': _('Connection') }, E('label', { 'for': 'use-' + c.name }, [ tick, ' ', E('strong', c.name), ' ', muted('(%s)'.format(facts)) ])),
-			E('td', { 'class': 'td', 'data-title': _('Addresses') }, why ? E('em', why) : [ c.v4[0] || c.v6[0], E('br'), muted(kinds) ]),
+			E('td', { 'class': 'td', 'data-title': _('Connection') }, E('label', { 'for': 'use-' + c.name }, [ tick, ' ', E('strong', c.name), ' ', small('(%s)'.format(facts)) ])),
+			E('td', { 'class': 'td', 'data-title': _('Addresses') }, why ? E('em', why) : [ c.v4[0] || c.v6[0], E('br'), small(kinds) ]),
 			E('td', { 'class': 'td', 'data-title': _('Use') }, why ? '-' : use),
 			E('td', { 'class': 'td' }, why ? '' : E('label', { 'for': 'metered-' + c.name }, [ metered, ' ', _('pays per gigabyte') ]))
 		]);
@@ -188,7 +191,7 @@ return view.extend({
 	startBox() {
 		this.button = E('button', { 'class': 'btn cbi-button cbi-button-apply important', 'click': ui.createHandlerFn(this, 'start') }, _('Start'));
 		this.undo = E('button', { 'class': 'btn cbi-button', 'style': 'display:none', 'click': ui.createHandlerFn(this, 'back') }, _('Undo'));
-		this.hint = E('p', { 'style': 'color:var(--text-color-medium)' });
+		this.hint = E('p');
 		this.steps = E('ul', { 'aria-live': 'polite', 'style': 'list-style:none;margin:.5em 0;padding:0' });
 		this.result = E('div');
 		this.update();
@@ -232,33 +235,31 @@ return view.extend({
 			this.finished(job);
 		}
 		catch (e) {
-			dom.content(this.result, E('div', { 'class': 'alert-message danger' }, e.message));
+			dom.content(this.result, E('div', { 'class': 'alert-message danger' }, words.sentenceCase(e.message)));
 		}
 	},
 
 	/* What a step is in the reader's language; what a server said is shown as it is. */
 	stepText(s) {
 		if (s.state == 'failed')
-			return s.text;
+			return words.sentenceCase(s.text);
 
 		switch (s.id) {
 		case 'token':     return _('The token is good.');
 		case 'keys':      return _('Keys made.');
 		case 'server':    return s.state == 'working' ? _('Asking the server…') : _('The server knows this router now.');
-		case 'link':      return s.state == 'ok' ? _('The server answers over %s (%d ms).').format(s.link, Math.round(s.ms)) : s.text;
+		case 'link':      return s.state == 'ok' ? _('The server answers over %s (%d ms).').format(s.link, Math.round(s.ms)) : words.sentenceCase(s.text);
 		case 'addresses': return _('Addresses received.');
 		case 'written':   return _('Settings saved.');
 		case 'started':   return s.state == 'working' ? _('Starting the service…') : _('The service runs and is connected.');
-		case 'internet':  return s.state == 'working' ? _('Looking for the Internet through the server…') : (s.state == 'ok' ? _('The Internet works through the server.') : s.text);
-		default:          return s.text;
+		case 'internet':  return s.state == 'working' ? _('Looking for the Internet through the server…') : (s.state == 'ok' ? _('The Internet works through the server.') : words.sentenceCase(s.text));
+		default:          return words.sentenceCase(s.text);
 		}
 	},
 
 	showSteps(job) {
-		const colours = { ok: 'var(--success-color-medium)', failed: 'var(--error-color-medium)', note: 'var(--warn-color-high)' };
-
-		dom.content(this.steps, job.steps.map(s => E('li', { 'data-step': s.id + (s.link ? '-' + s.link : ''), 'data-state': s.state, 'style': 'padding:.15em 0' }, [
-			E('strong', { 'style': 'display:inline-block;width:1.5em;color:%s'.format(colours[s.state] || 'inherit') }, MARKS[s.state] || '·'),
+		dom.content(this.steps, job.steps.map(s => E('li', { 'data-step': s.id + (s.link ? '-' + s.link : ''), 'data-state': s.state, 'style': 'padding:.15em 0;color:var(--text-color-high)' }, [
+			mark(s.state),
 			E('span', { 'class': s.state == 'working' && !job.done ? 'spinning' : '' }, this.stepText(s))
 		])));
 	},
@@ -267,10 +268,11 @@ return view.extend({
 		const written = job.steps.some(s => s.id == 'written' && s.state == 'ok');
 
 		this.undo.style.display = written ? '' : 'none';
+		ui.menu.flushCache(); /* there are more pages now */
 
 		if (job.error) {
 			dom.content(this.result, E('div', { 'class': 'alert-message danger' }, [
-				E('h4', _('That did not work')), E('p', job.error),
+				E('h4', _('That did not work')), E('p', words.sentenceCase(job.error) + '.'),
 				E('p', written ? _('"Undo" puts the settings back as they were.') : _('Nothing was changed. Correct it above and press "Start" again.'))
 			]));
 
@@ -289,12 +291,13 @@ return view.extend({
 			if (job.error)
 				throw new Error(job.error);
 
+			ui.menu.flushCache();
 			dom.content(this.steps, '');
 			dom.content(this.result, E('div', { 'class': 'alert-message notice' }, _('The settings are as they were before.')));
 			this.undo.style.display = 'none';
 		}
 		catch (e) {
-			dom.content(this.result, E('div', { 'class': 'alert-message danger' }, e.message));
+			dom.content(this.result, E('div', { 'class': 'alert-message danger' }, words.sentenceCase(e.message)));
 		}
 	}
 });

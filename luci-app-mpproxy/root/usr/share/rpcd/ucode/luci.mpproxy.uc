@@ -89,6 +89,13 @@ function ask_anybody(request) {
 	return assisted;
 }
 
+// A job of the assistant stays its own, also when it has started the portal.
+function poll(id) {
+	const request = { cmd: 'job', action: 'poll', name: id };
+
+	return (index(id, 'assist-') == 0) ? ask_at(DEFAULT_SOCKET + '.setup', request) : ask(request);
+}
+
 function job(name, text) {
 	return ask_anybody({ cmd: 'job', action: 'start', name, text });
 }
@@ -101,7 +108,7 @@ return {
 		limits: { call: () => ask_anybody({ cmd: 'limits' }) },
 		poll: {
 			args: { id: 'id' },
-			call: (req) => ask_anybody({ cmd: 'job', action: 'poll', name: req.args.id })
+			call: (req) => poll(req.args.id)
 		},
 		join: {
 			args: { token: 'token', name: 'name', links: [] },

@@ -17,13 +17,12 @@ return baseclass.extend({
 			return null;
 
 		if (!status)
-			return E('p', { 'style': 'color:var(--text-color-medium)' }, E('em', api.trouble(answer)));
+			return E('p', E('em', api.trouble(answer)));
 
 		const s = words.sentence(status);
 
 		return E('div', [
-			E('p', [ E('span', { 'class': 'label ' + (s.ok ? 'success' : 'danger') }, s.ok ? _('connected') : _('not connected')), ' ',
-				E('a', { 'href': L.url('admin/network/mpproxy/overview') }, s.text) ]),
+			E('p', [ words.badge(E('a', { 'href': L.url('admin/network/mpproxy/overview') }, s.text), s.ok ? 'success' : 'danger') ]),
 			E('table', { 'class': 'table' }, [
 				E('tr', { 'class': 'tr table-titles' }, [ _('Connection'), _('State'), _('Down'), _('Up'), _('Delay') ].map(t => E('th', { 'class': 'th' }, t))),
 				...words.links(status).map(l => {
@@ -31,7 +30,7 @@ return baseclass.extend({
 
 					return E('tr', { 'class': 'tr' }, [
 						E('td', { 'class': 'td', 'data-title': _('Connection') }, l.name),
-						E('td', { 'class': 'td', 'data-title': _('State') }, E('span', { 'class': 'label ' + kind }, word)),
+						E('td', { 'class': 'td', 'data-title': _('State') }, words.badge(word, kind)),
 						E('td', { 'class': 'td', 'data-title': _('Down') }, words.rate(l.path?.down_bits_per_second)),
 						E('td', { 'class': 'td', 'data-title': _('Up') }, words.rate(l.path?.up_bits_per_second)),
 						E('td', { 'class': 'td', 'data-title': _('Delay') }, words.delay(l.path))

@@ -1,0 +1,305 @@
+// Drives the pages in a real browser, on LuCI's own client runtime, against the stand-in backend and real portals in a lab.
+// The lab starts this program: see hack/lab/luci_test.go.
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { chromium } from 'playwright-core';
+import { Backend } from './backend.mjs';
+import { Report, contrast, open, overflow, shot, stage } from './driver.mjs';
+import { fixtures, uciFiles } from './fixtures.mjs';
+import { APP } from './i18n.mjs';
+
+const { LUCI, OUT, UCI_DIR, SOCKET, ASSIST, SECRETS } = process.env;
+const report = new Report();
+const config = join(UCI_DIR, 'mpproxy');
+const ROOT = { write: true }, VIEWER = { write: false };
+const SETUP = 'admin/network/mpproxy/setup', OVERVIEW = 'admin/network/mpproxy/overview', LINKS = 'admin/network/mpproxy/links';
+const NARROW = { width: 360, height: 740 };
+
+for (const name in uciFiles)
+	writeFileSync(join(UCI_DIR, name), uciFiles[name]);
+
+const backend = new Backend({ luci: LUCI, app: APP, uci: UCI_DIR, socket: SOCKET, assist: ASSIST, fixtures });
+const port = await backend.listen();
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', args: [ '--no-sandbox' ] });
+const visit = (user, path, size) => open(browser, port, backend, user, path, size);
+const text = page => page.locator('#view').innerText();
+
+async function well(page, name) {
+	const over = await overflow(page), [ ratio, where ] = await contrast(page);
+
+	report.check(`${name}: nothing is wider than the page`, over <= 0, `${over} px`);
+	report.check(`${name}: contrast`, ratio >= 4.5, `${ratio.toFixed(2)} at ${where}`);
+	report.check(`${name}: no error in the console`, page.troubles.length == 0, page.troubles.join(' | '));
+	page.troubles.length = 0;
+}
+
+async function paste(page, token) {
+	await page.fill('#token', token);
+
+	return page.locator('#verdict').innerText();
+}
+
+async function run(page) {
+	await page.getByRole('button', { name: 'Start' }).click();
+	await page.locator('#view .alert-message.danger, #view .alert-message.success').last().waitFor({ timeout: 60000 });
+}
+
+async function setUp() {
+	const good = await stage('token', 'home'), revoked = await stage('revoked');
+	const page = await visit(ROOT, SETUP);
+
+	report.check('not paired: set-up is the only page', (await page.locator('#tabmenu li').count()) == 1, await page.locator('#tabmenu').innerText());
+	report.check('not paired: it can not start without a token', await page.getByRole('button', { name: 'Start' }).isDisabled());
+	await shot(page, OUT, '1-setup-empty');
+	report.check('a cut token', (await paste(page, good.slice(0, -12))).includes('cut off: 12 characters are missing'), await page.locator('#verdict').innerText());
+	report.check('a changed token', (await paste(page, good.slice(0, 60) + (good[60] == 'A' ? 'B' : 'A') + good.slice(61))).includes('was altered'));
+	report.check('no token', (await paste(page, 'hello')).includes('This is no token'));
+	report.check('a token in a quoted mail', (await paste(page, `> Paste this:\n> ${good.slice(0, 50)}\n> ${good.slice(50)}\n`)).includes('203.0.113.2'), await page.locator('#verdict').innerText());
+	await paste(page, revoked);
+	await run(page);
+	report.check('a refused token: the server\'s reason', (await text(page)).includes('The token was taken back on'), await text(page));
+	report.check('a refused token: what was typed stays', (await page.inputValue('#token')) == revoked);
+	report.check('a refused token: nothing is written', !readFileSync(config, 'utf8').includes('public_key'));
+	await shot(page, OUT, '2-setup-refused');
+	await well(page, 'set-up');
+	await paste(page, good);
+	report.check('interfaces of one device are one connection', (await page.locator('.cbi-section-table-row').count()) == 3, await text(page));
+	report.check('a dead modem says why', (await text(page)).includes('is down'));
+	await page.getByLabel('When to use wwan').selectOption('overflow');
+	await page.getByLabel('pays per gigabyte').nth(1).check();
+	await run(page);
+	await shot(page, OUT, '3-setup-done');
+
+	const steps = await page.locator('[data-step]').evaluateAll(list => list.map(e => `${e.dataset.step}=${e.dataset.state}`));
+	report.check('every step is ticked', [ 'token', 'keys', 'link-wan', 'link-wwan', 'server', 'addresses', 'written', 'started', 'internet' ].every(s => steps.includes(s + '=ok')), steps.join(' '));
+
+	const written = readFileSync(config, 'utf8');
+	report.check('the settings are written', /config link 'wwan'[^]*option overflow '1'/.test(written) && written.includes("option metered '1'") && written.includes("option enabled '1'"), written);
+	await page.goto(`http://127.0.0.1:${port}/cgi-bin/luci/${SETUP}`);
+	await page.waitForSelector('#tabmenu li:nth-child(3)');
+	report.check('paired: all pages are there', (await page.locator('#tabmenu li').allInnerTexts()).join() == 'Overview,Connections,Set-up');
+	await page.context().close();
+}
+
+async function overview() {
+	const page = await visit(ROOT, OVERVIEW);
+
+	await stage('download', '8');
+	await page.waitForTimeout(5000);
+	report.check('overview: connected', /Connected through \S+ - 2 of 2 connections in use/.test(await text(page)) || /Connected through \S+ - 1 of 2/.test(await text(page)), await text(page));
+	report.check('overview: it carries something', /↓ \d+\.\d Mbit\/s/.test(await text(page)), await text(page));
+	report.check('overview: the chart has areas', (await page.locator('svg polygon').count()) == 4);
+	await shot(page, OUT, '4-overview');
+	await well(page, 'overview');
+
+	const before = await page.locator('[data-link=wan]').innerText();
+	await page.waitForTimeout(2500);
+	report.check('overview: it is live', before != await page.locator('[data-link=wan]').innerText());
+	await page.locator('[data-button=details-wan]').click();
+	await page.waitForTimeout(1500);
+	report.check('overview: details', (await page.locator('[data-link=wan]').innerText()).includes('Largest packet'));
+	await page.locator('[data-button=pause-wwan]').click();
+	await page.locator('[data-link=wwan] [data-word]', { hasText: 'paused' }).waitFor({ timeout: 5000 });
+	report.check('overview: a connection is paused', true);
+	await page.locator('summary').click();
+	await page.waitForTimeout(1500);
+	await shot(page, OUT, '5-overview-details');
+	await page.locator('[data-button=pause-wwan]').click();
+	await page.locator('[data-link=wwan] [data-word]', { hasText: /in use|being checked/ }).waitFor({ timeout: 5000 });
+	report.check('overview: and used again', true);
+	await page.waitForTimeout(6000);
+	report.check('overview: what happened is told', (await text(page)).includes('wwan was paused'), await text(page));
+
+	backend.dead = 'timeout';
+	await page.waitForTimeout(4000);
+	report.check('a dead service: said, and what was shown stays grey', (await text(page)).includes('No answer from the service since') && await page.locator('[data-link=wan]').isVisible(), await text(page));
+	await shot(page, OUT, '6-overview-dead');
+	backend.dead = false;
+	await page.waitForTimeout(2500);
+	report.check('and it comes back by itself', !(await text(page)).includes('No answer'));
+
+	let asked = backend.answers.length;
+	await page.evaluate(() => { Object.defineProperty(document, 'hidden', { get: () => true }); });
+	await page.waitForTimeout(1500);
+	asked = backend.answers.length;
+	await page.waitForTimeout(3000);
+	report.check('a hidden page asks nothing', backend.answers.length == asked, `${backend.answers.length - asked} questions`);
+	await page.context().close();
+
+	backend.dead = 'no_service';
+	const dead = await visit(ROOT, OVERVIEW);
+	report.check('no service at all: what to do is said', (await text(dead)).includes('The service does not run.') && (await text(dead)).includes('Startup'), await text(dead));
+	await shot(dead, OUT, '7-overview-none');
+	await dead.context().close();
+	backend.dead = false;
+}
+
+async function silence() {
+	const page = await visit(ROOT, OVERVIEW);
+
+	await stage('download', '30');
+	await page.waitForTimeout(2000);
+	await stage('cut', '1');
+	await page.locator('[data-link=wan] [data-word]', { hasText: 'no answer' }).waitFor({ timeout: 15000 });
+	report.check('a silent connection is seen', true);
+	await page.waitForTimeout(6000);
+	report.check('and told', (await text(page)).includes('wan stopped answering'), await text(page));
+	await shot(page, OUT, '8-overview-cut');
+	await stage('restore', '1');
+	await page.locator('[data-link=wan] [data-word]', { hasText: 'in use' }).waitFor({ timeout: 20000 });
+	await page.context().close();
+}
+
+async function links() {
+	const page = await visit(ROOT, LINKS);
+
+	await shot(page, OUT, '9-links');
+	await well(page, 'connections');
+	report.check('connections: both with their state', (await page.locator('[data-state]').count()) == 2, await text(page));
+	await page.locator('.cbi-section-table-row[data-sid=wwan]').getByRole('button', { name: 'Edit' }).click();
+	await page.waitForSelector('.modal .cbi-map');
+	await shot(page, OUT, '10-links-modal');
+	await page.locator('.modal [data-tab=limits] a, .modal li[data-tab=limits]').first().click();
+	await page.locator('.modal [data-name=upload] input[type=text]').fill('9');
+	await page.locator('.modal').getByRole('button', { name: 'Save' }).click();
+	await page.waitForSelector('.modal .cbi-map', { state: 'hidden' });
+	await page.getByRole('button', { name: 'Save & Apply' }).first().click();
+	await page.waitForTimeout(4000);
+	report.check('connections: saved', /config link 'wwan'[^]*option upload '9'/.test(readFileSync(config, 'utf8')), readFileSync(config, 'utf8'));
+	await page.context().close();
+
+	// What the service would refuse is refused in the page, in the same words.
+	const other = await visit(ROOT, LINKS);
+	await other.locator('.cbi-section-table-row[data-sid=wwan]').getByRole('button', { name: 'Edit' }).click();
+	await other.waitForSelector('.modal .cbi-map');
+	await other.locator('.modal li[data-tab=advanced]').first().click();
+	await other.locator('.modal [data-name=mtu] input[type=text]').fill('60000');
+	await other.locator('.modal').getByRole('button', { name: 'Save' }).click();
+	await other.waitForTimeout(2500);
+	report.check('connections: the service\'s own sentence', (await other.locator('body').innerText()).includes("link 'wwan', option mtu '60000': must be"), await other.locator('body').innerText());
+	await shot(other, OUT, '11-links-refused');
+	report.check('connections: nothing of it is saved', !readFileSync(config, 'utf8').includes('60000'));
+	await other.context().close();
+}
+
+async function adds() {
+	const page = await visit(ROOT, LINKS);
+
+	await page.locator('.cbi-section-create input').pressSequentially('third');
+	await page.getByRole('button', { name: 'Add a connection' }).click();
+	await page.waitForSelector('.modal .cbi-map');
+	await page.locator('.modal [data-name=interface] .cbi-dropdown').click();
+	await page.locator('.modal [data-name=interface] .cbi-dropdown li[data-value=modem]').click();
+	await page.locator('.modal').getByRole('button', { name: 'Save' }).click();
+	await page.waitForSelector('.modal .cbi-map', { state: 'hidden' });
+	await page.getByRole('button', { name: 'Save & Apply' }).first().click();
+	await page.waitForTimeout(4000);
+	report.check('connections: one was added', /config link 'third'[^]*option interface 'modem'/.test(readFileSync(config, 'utf8')), readFileSync(config, 'utf8'));
+	report.check('connections: added without an error in the console', page.troubles.length == 0, page.troubles.join(' | '));
+	await stage('reload');
+	await page.waitForTimeout(1000);
+	await page.context().close();
+
+	const again = await visit(ROOT, OVERVIEW);
+	report.check('connections: the running service shows it', (await text(again)).includes('down: no such interface'), await text(again));
+	await again.context().close();
+}
+
+async function readOnly() {
+	const page = await visit(VIEWER, OVERVIEW);
+
+	report.check('a viewer sees the state', (await text(page)).includes('Connected through'));
+	report.check('a viewer has no button to pause', (await page.locator('[data-button^=pause]').count()) == 0);
+	await page.context().close();
+
+	const set = await visit(VIEWER, SETUP);
+	report.check('a viewer cannot start', await set.getByRole('button', { name: 'Start' }).isDisabled());
+	await set.context().close();
+
+	for (const [ object, method, args ] of [ [ 'luci.mpproxy', 'join', { token: 'x' } ], [ 'luci.mpproxy', 'undo', {} ], [ 'luci.mpproxy', 'link', { name: 'wan', action: 'pause' } ],
+		[ 'luci.mpproxy', 'check', { text: '' } ], [ 'uci', 'set', { config: 'mpproxy', section: 'main', values: { enabled: '0' } } ] ]) {
+		const [ answer ] = await backend.rpc(JSON.stringify([ { id: 1, method: 'call', params: [ set.sid, object, method, args ] } ]));
+
+		report.check(`a viewer may not ${object} ${method}`, answer.error?.code == -32002, JSON.stringify(answer));
+	}
+}
+
+async function looks() {
+	for (const [ path, name ] of [ [ OVERVIEW, 'overview' ], [ LINKS, 'links' ], [ SETUP, 'setup' ] ]) {
+		for (const [ user, size, kind ] of [ [ { ...ROOT, dark: true }, undefined, 'dark' ], [ ROOT, NARROW, '360' ], [ { ...ROOT, lang: 'de' }, undefined, 'de' ], [ { ...ROOT, lang: 'de', dark: true }, NARROW, 'de-360-dark' ] ]) {
+			const page = await visit(user, path, size);
+
+			await page.waitForTimeout(1500);
+			await well(page, `${name} ${kind}`);
+			await shot(page, OUT, `20-${name}-${kind}`);
+			await page.context().close();
+		}
+	}
+
+	const page = await visit(ROOT, 'admin/status/overview');
+	await page.getByText('Connected through').waitFor({ timeout: 15000 });
+	report.check('status page: the box is there', true);
+	await shot(page, OUT, '21-status');
+	await page.context().close();
+}
+
+// In a language where every text of ours is in brackets, whatever stands outside of them is not translated.
+async function untranslated() {
+	const data = /^[\d\s.,:%↓↑+()/\-·✔✘!…]*$/;
+
+	for (const path of [ OVERVIEW, LINKS, SETUP ]) {
+		const page = await visit({ ...ROOT, lang: 'xx' }, path);
+
+		await page.waitForTimeout(1500);
+
+		const bare = await page.evaluate(() => {
+			const walker = document.createTreeWalker(document.querySelector('#view'), NodeFilter.SHOW_TEXT), list = [];
+
+			for (let n; (n = walker.nextNode()); ) {
+				const e = n.parentElement;
+
+				if (e.closest('script, code, .cbi-page-actions, .cbi-section-actions, [data-sid] > td:first-child, strong, option[value=""]') && !e.closest('label') || e.closest('.cbi-dropdown'))
+					continue;
+
+				list.push(n.data.replace(/⟦[^⟧]*⟧/g, '').trim());
+			}
+
+			return list;
+		});
+		const known = /^(wan|wwan|third|modem|wan1|wan2|usb0|lan0|IPv4|IPv6|DHCP|UDP|ms|Mbit\/s|kbit\/s|bit\/s|B|kB|MB|GB|203\S*|192\S*|,|\(\S*\)|-|»|IPv4 \+ IPv6|\((DHCP, )?\w+,?\s?\)|\d\.)$/;
+		const left = bare.filter(t => !data.test(t) && !known.test(t) && !/^[↓\d. \w\/]*(bit\/s|B)( *↑ *[\d.]+ \w*(bit\/s|B)?)?$/.test(t));
+
+		report.check(`${path.split('/').pop()}: nothing is untranslated`, left.length == 0, JSON.stringify([ ...new Set(left) ]));
+		await page.context().close();
+	}
+}
+
+function secrets() {
+	const hidden = [ readFileSync(join(SECRETS, 'private_key'), 'utf8').trim() ];
+	const said = backend.answers.join('\n');
+
+	report.check('no answer holds a secret', existsSync(join(SECRETS, 'private_key')) && !hidden.some(s => said.includes(s)) && said.length > 10000);
+	report.check('the pages asked for nothing that they may not have', backend.refused.filter(r => !/^(luci\.mpproxy\.(join|undo|link|check)|uci\.set|file\.read)/.test(r))
+		.filter(r => r.includes('mpproxy')).length == 0, backend.refused.join(', '));
+}
+
+const scenes = { setUp, overview, silence, links, adds, readOnly, looks, untranslated, secrets };
+const only = (process.env.SCENES || '').split(',').filter(s => s);
+
+try {
+	for (const name in scenes) {
+		if (!only.length || only.includes(name)) {
+			process.stdout.write(`== ${name}\n`);
+
+			try { await scenes[name](); }
+			catch (e) { report.check(`${name} went to its end`, false, e.stack); }
+		}
+	}
+}
+finally {
+	await browser.close();
+	backend.close();
+}
+
+process.stdout.write(`${report.passed} passed, ${report.failed} failed\n`);
+process.exit(report.failed ? 1 : 0);
