@@ -141,7 +141,12 @@ func (p *running) close() error {
 
 // startControl answers status and commands at the control socket.
 func (p *running) startControl(handler control.Handler) {
-	p.group.start(control.NewServer(p.Socket, p.withReload(handler)))
+	handler = p.withReload(handler)
+	forgetMenus()
+	lately := newRecent(handler)
+	p.group.start(funcTask{"recent", lately.run})
+	desk := &Desk{ConfigFile: p.ConfigFile, Running: true, Log: p.log, recent: lately, next: handler}
+	p.group.start(control.NewServer(p.Socket, desk.Handle))
 }
 
 // openDevice makes the TUN device and its reader.
