@@ -162,8 +162,12 @@ func (x *remoteProxy) status() *stats.Proxy {
 		return nil
 	}
 	n := x.server.Counts()
-	return &stats.Proxy{
+	out := &stats.Proxy{
 		Listen: []string{}, Clients: n.Active, Multipath: n.Streams, Subflows: n.Subflows, RefusedSubflows: n.Strangers, ReplayedSubflows: n.Replayed,
 		Failed: n.Refused, MemoryBytes: x.pool.Used(), MemoryLimitBytes: x.pool.Limit(), Streams: []stats.ProxyStream{},
 	}
+	for _, info := range x.server.Streams(shownStreams) {
+		out.Streams = append(out.Streams, streamStatus(info, [2]string{}))
+	}
+	return out
 }

@@ -115,6 +115,24 @@ func (s *Server) Counts() ServerCounts {
 	return out
 }
 
+// Streams describes the streams that live, at most so many.
+func (s *Server) Streams(most int) (out []Info) {
+	s.mu.Lock()
+	var all []*Stream
+	for _, p := range s.peers {
+		for _, stream := range p.streams {
+			if len(all) < most {
+				all = append(all, stream)
+			}
+		}
+	}
+	s.mu.Unlock()
+	for _, stream := range all {
+		out = append(out, stream.Info())
+	}
+	return out
+}
+
 // Serve accepts until ctx ends. The listener is closed.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
