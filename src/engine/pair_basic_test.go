@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"mpproxy/src/engine/mono"
 	"mpproxy/src/engine/packet"
 )
 
@@ -334,4 +335,51 @@ func TestRepairsQueue(t *testing.T) {
 	want(t, "length", q.len(), 0)
 	lent, _ := pool.Lent()
 	want(t, "lent", lent, 0)
+}
+
+// Only the acknowledgement of the configuration in force ends its repetition.
+func TestConfigLateAck(t *testing.T) {
+	c := pendingConfig{blob: []byte("two"), id: 2}
+	c.acked(1)
+	want(t, "due", c.due(1), true)
+	want(t, "repeated at once", c.due(2), false)
+	want(t, "repeated later", c.due(1+mono.Time(configEvery)), true)
+	c.acked(2)
+	want(t, "after its acknowledgement", c.due(mono.Never), false)
+}
+
+// While packets wait for the pacer only, the tunnel wants to be called when they may go, not at its next leisure.
+func TestWokenByPacer(t *testing.T) {
+	w := newPair(t, 15, 1, nil).up()
+	p := w.sides[0].Paths()[0]
+	waited := 0
+	for range 500 {
+		w.give(0, 1, 1400, 20)
+		w.settle()
+		if p.HasWindow() && !p.Pace.Ready() && w.sides[0].Backlog() > 0 {
+			waited++
+			if next := w.sides[0].NextTimeout(); next > p.NextSend() {
+				t.Fatalf("next timeout %v after the pacer's time", next.Sub(p.NextSend()))
+			}
+		}
+		w.run(ms)
+	}
+	if waited < 50 {
+		t.Errorf("waited for the pacer %d times", waited)
+	}
+	w.close()
+}
+
+// While the sender of a link is busy nothing is sent there; when it is not, all goes on.
+func TestBusy(t *testing.T) {
+	w := newPair(t, 16, 1, nil).up()
+	p := w.sides[0].Paths()[0]
+	p.Busy = true
+	w.give(0, 1, 1400, 50)
+	w.run(100 * ms)
+	want(t, "arrived", len(w.sides[1].arrived), 0)
+	p.Busy = false
+	w.run(time.Second)
+	want(t, "arrived", len(w.sides[1].arrived), 50)
+	w.close()
 }

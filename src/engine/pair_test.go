@@ -58,7 +58,8 @@ type pairLink struct {
 	double        float64
 	limit         int // largest datagram (UDP payload)
 	cut           bool
-	rate          int64 // bytes per second
+	addr          netip.AddrPort // of the router, as the server sees it
+	rate          int64          // bytes per second
 	free          [2]mono.Time
 }
 
@@ -89,7 +90,7 @@ func newPair(t testing.TB, seed uint64, links int, adjust func(p *Params)) *pair
 		w.sides[i] = s
 	}
 	for i := range links {
-		w.links = append(w.links, &pairLink{delay: time.Duration(5+10*i) * ms, limit: 2000, rate: 2_500_000})
+		w.links = append(w.links, &pairLink{delay: time.Duration(5+10*i) * ms, limit: 2000, rate: 2_500_000, addr: routerAddr(i)})
 	}
 	w.start()
 	for i := range links {
@@ -207,7 +208,7 @@ func (w *pair) put(s *side) {
 		s.toward[d.To] += size + 28
 		link, from := d.Link, serverAddr
 		if s.index == 0 {
-			from = routerAddr(link)
+			from = w.links[link].addr
 		} else if link = w.linkTo(d.To); link < 0 {
 			continue
 		}
@@ -218,7 +219,7 @@ func (w *pair) put(s *side) {
 
 func (w *pair) linkTo(to netip.AddrPort) int {
 	for i := range w.links {
-		if routerAddr(i) == to {
+		if w.links[i].addr == to {
 			return i
 		}
 	}
@@ -297,7 +298,7 @@ func (w *pair) fromOf(to, link int) netip.AddrPort {
 	if to == 0 {
 		return serverAddr
 	}
-	return routerAddr(link)
+	return w.links[link].addr
 }
 
 func (w *pair) deliver(s *side) {

@@ -58,6 +58,8 @@ const (
 	MaxPaths = 16
 	// maxBatch bounds the descriptors of one Poll, so that acknowledgements are looked at in between.
 	maxBatch = 128
+	// challengeFrameBytes is the length of a CHALLENGE frame.
+	challengeFrameBytes = 9
 	// probeBytes is the size of a path's first probes: room for the answers before the address is proven.
 	probeBytes = 1200
 )

@@ -9,9 +9,11 @@ import (
 
 // parts joins packets that came in two halves, because their path was too small. The zero value is ready.
 type parts struct {
-	nextID  uint16 // of the sender's side
+	nextID uint16 // of the sender's side
 	// repaired are packets of which one half was lost, by id: they are sent again once, though both halves be lost.
 	repaired [256]uint16
+	// done are packets that came, by id: their repairs are duplicates, and so are they if a repair was faster.
+	done    [256]uint16
 	waiting []half
 }
 
@@ -32,6 +34,16 @@ func (p *parts) claim(id uint16) bool {
 	}
 	*r = id
 	return true
+}
+
+// came reports that the packet with this id came before, and notes that now it has.
+func (p *parts) came(id uint16) bool {
+	d := &p.done[id%256]
+	if *d == id {
+		return true
+	}
+	*d = id
+	return false
 }
 
 type half struct {
@@ -92,7 +104,9 @@ func (p *parts) expire(now mono.Time, drops *stats.Drops) {
 	}
 }
 
+// drop lets everything go: another session numbers its halves anew.
 func (p *parts) drop() {
+	p.done = [256]uint16{}
 	for len(p.waiting) > 0 {
 		p.waiting[0].buf.Release()
 		p.remove(0)

@@ -191,3 +191,20 @@ func TestPartsOverSmallPath(t *testing.T) {
 		w.close()
 	}
 }
+
+// A packet of which both halves are lost is sent again once.
+func TestBothHalvesLost(t *testing.T) {
+	w := newPair(t, 31, 1, nil)
+	w.links[0].limit = 1300
+	w.up()
+	w.run(2 * time.Second) // the size is found
+	w.links[0].loss = 1
+	w.give(0, 1, 1400, 1)
+	w.run(ms)
+	w.links[0].loss = 0
+	w.give(0, 2, 100, 5)
+	w.run(time.Second)
+	want(t, "arrived", len(w.sides[1].arrived), 6)
+	want(t, "repaired", w.sides[0].Counts().Repaired, 1)
+	w.close()
+}

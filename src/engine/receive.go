@@ -128,7 +128,7 @@ func (t *Tunnel) data(now mono.Time, p *path.Path, d *wire.DataFrame, b *packet.
 			return
 		}
 	}
-	if d.Repair && !d.Laned && t.cameBefore(d.FromPath, d.FromNumber) {
+	if !d.Laned && t.duplicate(d) {
 		t.drops.Add(stats.LaneDuplicate, 1)
 		b.Release()
 		return
@@ -163,6 +163,17 @@ type came struct {
 func (c *came) keep(id uint32, r *session.Replay) {
 	c.ids[c.next%len(c.ids)], c.replay[c.next%len(c.ids)] = id, r
 	c.next++
+}
+
+// duplicate reports that a packet without a lane came before.
+func (t *Tunnel) duplicate(d *wire.DataFrame) bool {
+	switch {
+	case d.Repair && d.FromPath == 0 && d.FromNumber != 0:
+		return t.parts.came(uint16(d.FromNumber))
+	case d.Repair:
+		return t.cameBefore(d.FromPath, d.FromNumber)
+	}
+	return d.Part != wire.Whole && t.parts.came(d.PartID)
 }
 
 // cameBefore reports that the datagram which first carried a packet, or a repair of it, came before, and notes that
@@ -214,8 +225,9 @@ func (t *Tunnel) control(now mono.Time, p *path.Path, r *Received) {
 	case wire.TypeAck:
 		t.onAck(now, &f.Ack)
 	case wire.TypeChallenge:
-		if len(t.responses) < 2*MaxPaths {
-			t.responses = append(t.responses, response{f.Challenge.Data, p.ID, r.From, r.Local, r.Link})
+		// From elsewhere it may be somebody else's address, who did not ask.
+		if len(t.responses) < 2*MaxPaths && (t.params.Initiator || r.From == p.Peer.Remote) {
+			t.responses = append(t.responses, response{f.Challenge.Data, p.ID})
 		}
 	case wire.TypeResponse:
 		p.Peer.Response(now, r.From, binary.BigEndian.Uint64(f.Response.Data[:]))

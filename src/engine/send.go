@@ -138,7 +138,7 @@ func (t *Tunnel) sendData(now mono.Time, p *path.Path, load recovery.Payload, ag
 	n := load.Buf.Len()
 	overhead := wire.HeaderBytes + frame.HeaderBytes() + wire.TagBytes
 	if n+overhead > p.MTU.Size() {
-		t.sendParts(now, p, load, frame, out)
+		t.sendParts(now, p, load, frame, again, out)
 		return
 	}
 	d := t.datagram(p, out)
@@ -153,10 +153,14 @@ func (t *Tunnel) sendData(now mono.Time, p *path.Path, load recovery.Payload, ag
 }
 
 // sendParts sends a packet in two halves. Each is watched: whichever is lost first has the whole packet sent again.
-func (t *Tunnel) sendParts(now mono.Time, p *path.Path, load recovery.Payload, frame wire.DataFrame, out *Batch) {
+func (t *Tunnel) sendParts(now mono.Time, p *path.Path, load recovery.Payload, frame wire.DataFrame, again bool, out *Batch) {
 	n := load.Buf.Len()
 	frame.PartID = t.parts.begin()
 	load.PartID = frame.PartID
+	if !again {
+		// No number stands for both halves; without a path it is this one that tells repairs what they repeat.
+		load.FromPath, load.FromNumber = 0, uint32(frame.PartID)
+	}
 	cuts := [3]int{0, (n + 1) / 2, n}
 	for i, part := range [2]wire.Part{wire.FirstPart, wire.SecondPart} {
 		frame.Part = part
@@ -260,9 +264,8 @@ func (t *Tunnel) finishWith(now mono.Time, p *path.Path, d *Datagram, out *Batch
 }
 
 func (t *Tunnel) sendChallenges(now mono.Time, p *path.Path, out *Batch) {
-	const size = 100
 	for {
-		c, due := p.Peer.Challenge(now, size)
+		c, due := p.Peer.Challenge(now, wire.HeaderBytes+challengeFrameBytes+wire.TagBytes+p.Overhead)
 		if !due {
 			return
 		}
@@ -281,11 +284,6 @@ func (t *Tunnel) sendResponse(now mono.Time, r response, out *Batch) {
 		return
 	}
 	d := t.datagram(p, out)
-	if t.params.Initiator {
-		d.To, d.Local = p.Peer.Remote, p.Peer.Local
-	} else {
-		d.To, d.Local, d.Link = r.to, r.local, r.link
-	}
 	out.arena = wire.ResponseFrame{Data: r.data}.Append(out.arena)
 	t.finish(now, p, d, out)
 }
@@ -314,6 +312,10 @@ func (t *Tunnel) sendProbe(now mono.Time, p *path.Path, tell bool, out *Batch) {
 	opening := p.State() == path.Opening && t.params.Initiator
 	if !tell && !opening {
 		out.arena = wire.PingFrame{}.Append(out.arena)
+		if t.params.Initiator {
+			// As large as a challenge: if this is the first that comes from a new address, that may be asked at once.
+			out.arena = pad(out.arena, d, wire.HeaderBytes+challengeFrameBytes+wire.TagBytes)
+		}
 		t.finish(now, p, d, out)
 		return
 	}

@@ -82,12 +82,10 @@ type Counts struct {
 	Acks uint64
 }
 
+// response is an answer to a challenge; it goes to the path's address.
 type response struct {
-	data  [8]byte
-	path  uint32
-	to    netip.AddrPort
-	local netip.Addr
-	link  int
+	data [8]byte
+	path uint32
 }
 
 // New returns a tunnel without session or paths.

@@ -25,6 +25,7 @@ type Address struct {
 	token     uint64
 	sent      mono.Time
 	tries     int
+	size      int64 // of a challenge
 
 	next         netip.AddrPort
 	nextLocal    netip.Addr
@@ -33,6 +34,7 @@ type Address struct {
 	nextAnswered mono.Time
 	oldAnswered  bool // since then
 	nextSince    mono.Time
+	nextAsked    mono.Time
 	nextBytes    int64
 }
 
@@ -94,7 +96,7 @@ func (a *Address) From(now mono.Time, remote netip.AddrPort, local netip.Addr, l
 		return false
 	}
 	a.next, a.nextLocal, a.nextLink, a.nextToken, a.nextBytes = remote, local, link, random(), int64(n)
-	a.nextAnswered, a.nextSince, a.sent, a.tries, a.oldAnswered = 0, now, 0, 0, false
+	a.nextAnswered, a.nextSince, a.nextAsked, a.sent, a.tries, a.oldAnswered = 0, now, 0, 0, 0, false
 	a.token = random()
 	return true
 }
@@ -106,7 +108,8 @@ func (a *Address) tryAgain(now mono.Time) {
 	}
 }
 
-// Challenge returns a challenge to send now and where to, if one is due. Call it again until due is false.
+// Challenge returns a challenge of size bytes on the link to send now and where to, if one is due. Call it again until
+// due is false.
 func (a *Address) Challenge(now mono.Time, size int) (c Challenge, due bool) {
 	if a.next.IsValid() && now.Sub(a.nextSince) > changePatience {
 		a.next = netip.AddrPort{}
@@ -115,13 +118,16 @@ func (a *Address) Challenge(now mono.Time, size int) (c Challenge, due bool) {
 	if !pending || !a.Remote.IsValid() || a.tries >= challengeTries || now < a.sent.Add(challengeEvery) && a.tries%2 == 0 && a.sent != 0 {
 		return Challenge{}, false
 	}
+	if a.size = int64(size); a.starved() {
+		return Challenge{}, false
+	}
 	a.tries++
 	a.sent = now
 	if a.next.IsValid() && a.tries%2 == 1 {
-		if a.nextBytes < int64(size) {
-			return Challenge{}, false
-		}
 		a.nextBytes -= int64(size)
+		if a.nextAsked == 0 {
+			a.nextAsked = now
+		}
 		return Challenge{a.nextToken, a.next, a.nextLocal, a.nextLink}, true
 	}
 	if !a.next.IsValid() {
@@ -130,12 +136,17 @@ func (a *Address) Challenge(now mono.Time, size int) (c Challenge, due bool) {
 	return Challenge{a.token, a.Remote, a.Local, a.Link}, a.Allows(size)
 }
 
+// starved reports that a challenge to the new address must wait until more has come from there.
+func (a *Address) starved() bool {
+	return a.next.IsValid() && a.tries%2 == 0 && a.nextBytes < a.size
+}
+
 // NextChallenge is when Challenge or Settle is to be called next, or mono.Never.
 func (a *Address) NextChallenge() mono.Time {
 	if a.next.IsValid() && a.nextAnswered != 0 {
 		return a.settleAt()
 	}
-	if a.validated && !a.next.IsValid() || a.tries >= challengeTries || !a.Remote.IsValid() {
+	if a.validated && !a.next.IsValid() || a.tries >= challengeTries || !a.Remote.IsValid() || a.starved() {
 		return mono.Never
 	}
 	return a.sent.Add(challengeEvery)
@@ -161,7 +172,7 @@ func (a *Address) settleAt() mono.Time {
 	if a.oldAnswered {
 		return mono.Max(a.nextAnswered, a.nextSince.Add(changeDoubt))
 	}
-	return a.nextAnswered.Add(max(challengeEvery, a.nextAnswered.Sub(a.nextSince)) / 2)
+	return a.nextAnswered.Add(max(challengeEvery, a.nextAnswered.Sub(a.nextAsked)) / 2)
 }
 
 // Settle moves the path to its new address when that answered and the old one stayed silent. host reports that the

@@ -316,3 +316,20 @@ func TestNoBytesBeyondAllowance(t *testing.T) {
 		}
 	}
 }
+
+// Little comes from a new address: it is asked as soon as that is enough, and nobody is woken in vain before.
+func TestNewAddressStarved(t *testing.T) {
+	s := proven(t)
+	s.From(s.now, otherPort, local, 0, 60, true, s.random)
+	want(t, "asked", len(s.poll()), 0)
+	want(t, "next", s.NextChallenge(), mono.Never)
+	s.now = s.now.Add(2 * time.Second)
+	s.From(s.now, otherPort, local, 0, 60, true, s.random)
+	if s.NextChallenge() > s.now {
+		t.Error("nobody is woken")
+	}
+	want(t, "asked", len(s.poll()), 2)
+	s.Response(s.now, otherPort, s.asked[otherPort])
+	moved, _ := s.wait(time.Second)
+	want(t, "moved", moved, true)
+}

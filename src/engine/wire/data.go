@@ -38,7 +38,8 @@ type DataFrame struct {
 	Part   Part
 	PartID uint16
 	// FromPath and FromNumber name the datagram that first carried the packet, in a Repair that is not Laned: a lane knows
-	// its packets, here only this tells whether the packet came after all. FromPath 0: not known. FromNumber has 32 bits.
+	// its packets, here only this tells whether the packet came after all. FromPath 0: it went in two
+	// parts, and FromNumber is their id; 0 if that is not known either. FromNumber has 32 bits.
 	FromPath   uint32
 	FromNumber uint32
 }
