@@ -30,6 +30,8 @@ func notYet() []unavailable {
 		row("portal", "duplicate", "off"),
 		row("portal", "public_to", "router"),
 		row("portal", "mode", "nat"),
+		row("portal", "rate", "0"),
+		{"portal", "failback", "1", func(value string) bool { return !isOff(value) }},
 		row("portal", "metrics_listen", "off"),
 		off("portal", "raw_ip"),
 		none("portal", "listen_tls"),
@@ -41,6 +43,8 @@ func notYet() []unavailable {
 		row("link", "transport", "auto", "udp"),
 		row("link", "congestion", "bbr"),
 		row("link", "cap_mb", "0"),
+		row("link", "dscp", "clear"),
+		row("remote", "standby", "warm"),
 		row("remote", "family", "any", "4"),
 		{"remote", "endpoint", "a name or an IPv4 address", func(value string) bool {
 			h, err := parseHostPort(value, DefaultPort)
@@ -48,6 +52,7 @@ func notYet() []unavailable {
 		}},
 		row("peer", "mode", "nat"),
 		row("peer", "cap_mb", "0"),
+		row("peer", "max_connections", "0"),
 		off("socks", "transparent"),
 		none("user", "allow_route"),
 		row("route", "carrier", "auto", "mpp", "plain"),

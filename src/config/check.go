@@ -30,6 +30,9 @@ func (l *loader) checkLocal() {
 	if c.Portal.Enabled && len(c.EnabledRemotes()) == 0 {
 		l.found.fail(at, "needs at least one enabled remote section (the server), with public_key and endpoint")
 	}
+	if r := c.EnabledRemotes(); c.Portal.Enabled && len(r) > 1 {
+		l.found.warn(l.at("remote", r[1].Name, ""), "is not used: this version uses one server, the first that is enabled")
+	}
 	if c.Portal.Enabled && len(c.EnabledLinks()) == 0 {
 		l.found.fail(at, "needs at least one enabled link section (an Internet connection), with interface")
 	}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -379,4 +380,22 @@ func FuzzDecode(f *testing.F) {
 		l.check()
 		l.found.sort(l.files)
 	})
+}
+
+// What this version would ignore is said.
+func TestOneServerAtATime(t *testing.T) {
+	public := func(b byte) string { return Key{b}.String() }
+	path := filepath.Join(t.TempDir(), "c")
+	text := "config portal 'main'\n\toption enabled '1'\nconfig remote 'a'\n\toption public_key '" + public(1) + "'\n\tlist endpoint '192.0.2.1'\n" +
+		"config remote 'b'\n\toption public_key '" + public(2) + "'\n\tlist endpoint '192.0.2.2'\nconfig link 'dsl'\n\toption interface 'wan'\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, warnings, err := Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(warnings, func(w Warning) bool { return strings.Contains(w.String(), "remote 'b': is not used") }) {
+		t.Errorf("no word of the second server: %v", warnings)
+	}
 }
