@@ -160,7 +160,7 @@ func obey(t *testing.T, l *Lab, order []string) (string, error) {
 			return "", fmt.Errorf("no link %s", order[1])
 		}
 		if order[0] == "cut" {
-			l.Links[n-1].Cut()
+			l.Links[n-1].Cut(Up, Down)
 		} else {
 			l.Links[n-1].Restore()
 		}

@@ -13,6 +13,9 @@ const CACHE = '/tmp/luci-indexcache.mpproxy-test.json';
 const LIMIT = 300; // milliseconds for the control socket, as in the rpcd plugin
 const OK = 0, INVALID = 2, NOT_FOUND = 4, NO_DATA = 5;
 
+// Of the boxes on the status page, those that need no more of a router than there is here.
+const INCLUDES = name => !/^\d\d_/.test(name) || /mpproxy|_system|_memory/.test(name);
+
 const json = path => JSON.parse(readFileSync(path, 'utf8'));
 
 // ask is what root/usr/share/rpcd/ucode/luci.mpproxy.uc does at a socket.
@@ -115,7 +118,7 @@ export class Backend {
 
 		const path = this.file(args.path.replace(/^\/www/, ''), true);
 
-		return path.length ? [ OK, { entries: path.flatMap(p => readdirSync(p)).map(name => ({ name, type: 'file' })) } ] : [ NOT_FOUND ];
+		return path.length ? [ OK, { entries: path.flatMap(p => readdirSync(p)).filter(INCLUDES).map(name => ({ name, type: 'file' })) } ] : [ NOT_FOUND ];
 	}
 
 	async mpproxy(method, args) {
@@ -247,6 +250,18 @@ export class Backend {
 				body += part;
 
 			return send(200, 'application/json', JSON.stringify(await this.rpc(body)));
+		}
+
+		if (url.pathname == '/cgi-bin/cgi-exec')
+			return send(200, 'text/plain', '');
+
+		if (url.pathname.startsWith('/cgi-bin/luci/admin/uci/') && session?.write) { // the dispatcher's own way of applying
+			const action = url.pathname.split('/').pop();
+
+			if (action != 'confirm')
+				this.apply?.(session.uci.apply());
+
+			return action == 'apply_rollback' ? send(200, 'application/json', '{"token":"x"}') : send(200, 'application/json', '{}');
 		}
 
 		if (url.pathname.startsWith('/cgi-bin/luci/') && session) {

@@ -54,7 +54,7 @@ export async function open(browser, port, backend, user, path, size = { width: 1
 	page.on('response', r => r.status() >= 400 && page.troubles.push(`${r.status()} ${r.url()}`));
 	page.sid = id;
 	await page.goto(`http://127.0.0.1:${port}/cgi-bin/luci/${path}`);
-	await page.waitForSelector('#view .cbi-map, #view .cbi-section', { timeout: 15000 });
+	await page.waitForSelector('#view > :not(.spinning):not(script)', { timeout: 15000, state: 'attached' });
 
 	return page;
 }

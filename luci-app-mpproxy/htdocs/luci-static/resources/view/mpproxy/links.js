@@ -25,8 +25,19 @@ async function judge() {
 	const job = await api.job('check', [ text.config('mpproxy') ]).catch(() => null);
 	const problems = (job?.steps || []).filter(s => s.state == 'failed').map(s => s.text.replace(/^\S+\/mpproxy:\d+: /, ''));
 
-	if (problems.length)
+	if (problems.length) {
+		complain(problems);
+
 		throw new TypeError(problems.join('\n'));
+	}
+}
+
+/* A dialog keeps errors to itself: say them in it, as far as there is one. */
+function complain(problems) {
+	const dialog = document.querySelector('body.modal-overlay-active #modal_overlay .modal');
+
+	dialog?.querySelectorAll('.mpproxy-problem').forEach(e => e.remove());
+	dialog?.querySelector('.cbi-map')?.after(E('div', { 'class': 'alert-message danger mpproxy-problem', 'role': 'alert' }, problems.map(p => E('p', p))));
 }
 
 function judged(map) {
