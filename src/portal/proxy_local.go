@@ -53,6 +53,7 @@ func (r *local) startProxy() *localProxy {
 	l := &localProxy{portal: r, pool: p.newStreamPool(streamPool), who: make(map[uint64][2]string)}
 	l.direct.Guard = p.guardOwn(true)
 	l.client = live.NewClient(p.shared.clock.Now, l.pool, uint32(randomNumber()))
+	p.atEnd(func() error { l.client.Close(); return nil })
 	for _, section := range p.cfg.SOCKS {
 		if !section.Enabled {
 			continue
@@ -198,7 +199,7 @@ func (l *localProxy) ways(ctx context.Context, route *config.Route) (out []live.
 		least := slices.MinFunc(links, func(a, b knownLink) int { return a.metric - b.metric }).metric
 		for _, k := range links {
 			if k.metric == least {
-				out = append(out, live.Way{Name: k.name, Direct: true, Dial: k.dial(k.endpoint.String())})
+				out = append(out, k.direct(k.name))
 			}
 		}
 		return out
@@ -243,7 +244,7 @@ func (l *localProxy) way(via config.Via, links []knownLink) (live.Way, bool) {
 		link = links[i]
 	}
 	if len(hops) == 0 {
-		return live.Way{Name: via.String(), Direct: true, Dial: link.dial(link.endpoint.String())}, true
+		return link.direct(via.String()), true
 	}
 	dial, server := link.dial(hops[0].At.String()), socks.FromAddrPort(link.endpoint)
 	return live.Way{Name: via.String(), Dial: func(ctx context.Context) (net.Conn, error) {
@@ -270,6 +271,12 @@ func (l *localProxy) links(ctx context.Context) (out []knownLink) {
 		}
 	})
 	return out
+}
+
+// direct is the way to the server over the link alone. Some such subflows are set up in advance.
+func (k knownLink) direct(name string) live.Way {
+	to := k.endpoint.String()
+	return live.Way{Name: name, Direct: true, Dial: k.dial(to), Key: k.device + " " + to}
 }
 
 // dial connects over the link: bound to its device, with its mark, as the tunnel's own sockets are.

@@ -19,6 +19,8 @@ type Way struct {
 	Dial func(ctx context.Context) (net.Conn, error)
 	// Direct says that the time to connect is a round trip to the other portal.
 	Direct bool
+	// Key, if set, has some subflows set up in advance for ways of the same key, which must lead the same way.
+	Key string
 }
 
 // ErrNoSecret means that there is no session to take keys from.
@@ -35,11 +37,12 @@ type Client struct {
 	has      bool
 	ticket   uint64
 	streams  map[*Stream]struct{}
+	shelves  map[string]*shelf
 }
 
 // NewClient returns a client. instance is a random number of this start of the program: MIDs are never used twice.
 func NewClient(clock Clock, pool *mpp.Pool, instance uint32) *Client {
-	return &Client{clock: clock, pool: pool, instance: uint64(instance) << 32, streams: make(map[*Stream]struct{})}
+	return &Client{clock: clock, pool: pool, instance: uint64(instance) << 32, streams: make(map[*Stream]struct{}), shelves: make(map[string]*shelf)}
 }
 
 // SetSecret changes what new subflows are keyed with.
@@ -120,6 +123,9 @@ func (c *Client) keep(s *Stream, w Way, ids *atomic.Uint32) {
 
 // connect sets one subflow up; nil if that failed.
 func (c *Client) connect(s *Stream, w Way, ids *atomic.Uint32) *subflow {
+	if k, ok := c.take(w); ok {
+		return warmSubflow(s, w, k, ids)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), dialTime)
 	defer cancel()
 	stop := make(chan struct{})

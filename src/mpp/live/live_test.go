@@ -220,17 +220,21 @@ func TestReadDeadline(t *testing.T) {
 // capture records what a client sends.
 type capture struct {
 	*net.TCPConn
+	mu   *sync.Mutex
 	sent *bytes.Buffer
 }
 
 func (c *capture) Write(p []byte) (int, error) {
+	c.mu.Lock()
 	c.sent.Write(p)
+	c.mu.Unlock()
 	return c.TCPConn.Write(p)
 }
 
 // TestStrangersAndReplays answers nothing to garbage, unknown secrets, and copies of what was good once.
 func TestStrangersAndReplays(t *testing.T) {
 	b := newBed(t, mirror)
+	var mu sync.Mutex
 	var sent bytes.Buffer
 	ways := b.ways(1)
 	plain := ways[0].Dial
@@ -239,14 +243,16 @@ func TestStrangersAndReplays(t *testing.T) {
 		if err != nil {
 			return nil, err
 		}
-		return &capture{c.(*net.TCPConn), &sent}, nil
+		return &capture{c.(*net.TCPConn), &mu, &sent}, nil
 	}
 	s, err := b.client.Open(ways)
 	if err != nil {
 		t.Fatal(err)
 	}
 	roundTrip(t, s, content(5000))
+	mu.Lock()
 	good := bytes.Clone(sent.Bytes())
+	mu.Unlock()
 	other := mpp.NewSecret(session.AES256GCM, [32]byte{9})
 	seal, _, _ := other.Client(1)
 	forged := append(mpp.AppendHello(nil, other.ID(), 1), seal.Seal(mpp.AppendFrame(make([]byte, mpp.RecordSpace, 200), &mpp.Frame{Type: mpp.FrameAttach, MID: 1, Subflow: 1}))...)

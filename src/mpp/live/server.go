@@ -205,29 +205,21 @@ func (s *Server) welcome(ctx context.Context, conn net.Conn) (*subflow, *Stream,
 	if err != nil {
 		return nil, nil, err
 	}
-	var first []byte
-	used := mpp.HelloBytes
-	for first == nil {
-		plain, took, needs, err := open.Open(b[used:n])
-		if err != nil {
-			s.counts.strangers.Add(1)
-			return nil, nil, err
-		}
-		if first = plain; took > 0 {
-			used += took
-			break
-		}
-		if n, err = readAtLeast(conn, b[:], n, used+needs); err != nil {
-			s.counts.strangers.Add(1)
-			return nil, nil, err
-		}
+	in := &intake{conn: conn, open: open, b: b[:], used: mpp.HelloBytes, n: n}
+	first, err := in.record()
+	if err != nil {
+		s.counts.strangers.Add(1)
+		return nil, nil, err
 	}
 	if !owner.tickets.Use(ticket) {
 		s.counts.replayed.Add(1)
 		return nil, nil, mpp.ErrHello
 	}
 	var f mpp.Frame
-	if _, err := mpp.ParseFrame(first, &f); err != nil || f.Type != mpp.FrameAttach {
+	if _, err = mpp.ParseFrame(first, &f); err == nil && f.Type == mpp.FramePing && f.MID == 0 {
+		first, err = s.await(in, &f)
+	}
+	if err != nil || f.Type != mpp.FrameAttach {
 		return nil, nil, mpp.ErrFrame
 	}
 	stream, code := s.stream(ctx, owner.peer, f.MID)
@@ -238,9 +230,70 @@ func (s *Server) welcome(ctx context.Context, conn net.Conn) (*subflow, *Stream,
 	}
 	_ = conn.SetDeadline(time.Time{})
 	k := newSubflow(conn, f.Subflow, conn.RemoteAddr().String(), seal, open)
-	k.rest = append([]byte(nil), b[used:n]...)
+	k.rest = append([]byte(nil), in.b[in.used:in.n]...)
 	k.first = append([]byte(nil), first...)
 	return k, stream, nil
+}
+
+// await keeps a subflow that waits for a stream.
+func (s *Server) await(in *intake, f *mpp.Frame) ([]byte, error) {
+	// What waits is known, so it does not count among strangers; and it holds no large buffer.
+	<-s.strangers
+	defer func() { s.strangers <- struct{}{} }()
+	small := make([]byte, 512)
+	in.n, in.used = copy(small, in.b[in.used:in.n]), 0
+	in.b = small
+	_ = in.conn.SetDeadline(time.Now().Add(warmServer))
+	if err := in.fill(); err != nil {
+		return nil, err
+	}
+	big := make([]byte, mpp.MaxRecord+mpp.Overhead)
+	copy(big, in.b[:in.n])
+	in.b = big
+	_ = in.conn.SetDeadline(time.Now().Add(helloTime))
+	first, err := in.record()
+	if err == nil {
+		_, err = mpp.ParseFrame(first, f)
+	}
+	return first, err
+}
+
+// intake reads the first records of a subflow.
+type intake struct {
+	conn    net.Conn
+	open    *mpp.Opener
+	b       []byte
+	used, n int
+}
+
+// fill reads what comes first.
+func (in *intake) fill() error {
+	if in.n > in.used {
+		return nil
+	}
+	n, err := readAtLeast(in.conn, in.b, in.n, in.n+1)
+	in.n = n
+	return err
+}
+
+// record reads one record.
+func (in *intake) record() ([]byte, error) {
+	for {
+		plain, took, needs, err := in.open.Open(in.b[in.used:in.n])
+		if err != nil {
+			return nil, err
+		}
+		if took > 0 {
+			in.used += took
+			return plain, nil
+		}
+		if in.used+needs > len(in.b) {
+			return nil, mpp.ErrLength
+		}
+		if in.n, err = readAtLeast(in.conn, in.b, in.n, in.used+needs); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // readAtLeast reads until b holds want bytes; have are there.

@@ -1,0 +1,158 @@
+package live
+
+import (
+	"context"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"mpproxy/src/mpp"
+)
+
+const (
+	// warmAge is how long a subflow waits for a stream: shorter than translators on the way forget it.
+	warmAge = 45 * time.Second
+	// warmServer is how long the server keeps one that waits.
+	warmServer = 2 * warmAge
+	// warmEach is how many wait for each way that is in use, and warmFor how long after its last use.
+	warmEach = 2
+	warmFor  = 30 * time.Second
+)
+
+// warmed is a subflow that has said hello and waits for a stream.
+type warmed struct {
+	conn net.Conn
+	seal *mpp.Sealer
+	open *mpp.Opener
+	rtt  time.Duration
+	at   time.Time
+}
+
+// shelf holds the waiting subflows of one way.
+type shelf struct {
+	way     Way
+	ready   []warmed
+	dialing int
+	used    time.Time
+}
+
+// take returns a waiting subflow for a way, and has the shelf filled again: a new stream then needs no round trip.
+func (c *Client) take(w Way) (warmed, bool) {
+	if w.Key == "" {
+		return warmed{}, false
+	}
+	now := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.shelves[w.Key]
+	if s == nil {
+		s = &shelf{}
+		c.shelves[w.Key] = s
+	}
+	s.way, s.used = w, now
+	c.expire(now)
+	var out warmed
+	ok := len(s.ready) > 0
+	if ok {
+		out = s.ready[len(s.ready)-1]
+		s.ready = s.ready[:len(s.ready)-1]
+	}
+	for s.dialing+len(s.ready) < warmEach {
+		s.dialing++
+		go c.warm(s, w)
+	}
+	return out, ok
+}
+
+// expire closes what has waited too long, and forgets ways that are not used; with the lock held.
+func (c *Client) expire(now time.Time) {
+	for key, s := range c.shelves {
+		kept := s.ready[:0]
+		for _, k := range s.ready {
+			if now.Sub(k.at) < warmAge && now.Sub(s.used) < warmFor {
+				kept = append(kept, k)
+			} else {
+				_ = k.conn.Close()
+			}
+		}
+		s.ready = kept
+		if len(kept) == 0 && s.dialing == 0 && now.Sub(s.used) > warmFor {
+			delete(c.shelves, key)
+		}
+	}
+}
+
+// warm sets one subflow up and puts it on the shelf.
+func (c *Client) warm(s *shelf, w Way) {
+	k, err := c.greet(w)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.dialing--
+	if err == nil {
+		s.ready = append(s.ready, k)
+	}
+	time.AfterFunc(warmAge, func() {
+		c.mu.Lock()
+		c.expire(time.Now())
+		c.mu.Unlock()
+	})
+}
+
+// greet connects and says hello, with a ping of no connection as first record.
+func (c *Client) greet(w Way) (warmed, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), dialTime)
+	defer cancel()
+	begin := time.Now()
+	conn, err := w.Dial(ctx)
+	if err != nil {
+		return warmed{}, err
+	}
+	k := warmed{conn: conn, at: time.Now()}
+	if w.Direct {
+		k.rtt = time.Since(begin)
+	}
+	secret, ticket, ok := c.next()
+	if !ok {
+		_ = conn.Close()
+		return warmed{}, ErrNoSecret
+	}
+	if k.seal, k.open, err = secret.Client(ticket); err == nil {
+		b := make([]byte, mpp.RecordSpace, 256)
+		rec := k.seal.Seal(mpp.AppendFrame(b, &mpp.Frame{Type: mpp.FramePing}))
+		_, err = conn.Write(append(mpp.AppendHello(nil, secret.ID(), ticket), rec...))
+	}
+	if err != nil {
+		_ = conn.Close()
+		return warmed{}, err
+	}
+	return k, nil
+}
+
+// Close closes the subflows that wait. Streams live on.
+func (c *Client) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for key, s := range c.shelves {
+		for _, k := range s.ready {
+			_ = k.conn.Close()
+		}
+		s.ready = nil
+		delete(c.shelves, key)
+	}
+}
+
+// warmSubflow makes a subflow of a stream of one that waited.
+func warmSubflow(s *Stream, w Way, k warmed, ids *atomic.Uint32) *subflow {
+	id := ids.Add(1)
+	if id > 0xffff {
+		_ = k.conn.Close()
+		return nil
+	}
+	f := newSubflow(k.conn, uint16(id), w.Name, k.seal, k.open)
+	f.rtt, f.stream = k.rtt, s
+	if !s.add(f) {
+		_ = k.conn.Close()
+		return nil
+	}
+	return f
+}

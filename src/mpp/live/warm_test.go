@@ -1,0 +1,111 @@
+package live
+
+import (
+	"context"
+	"io"
+	"net"
+	"sync/atomic"
+	"testing"
+)
+
+// TestWarm opens streams over subflows that were set up before: no connection is dialled for the second.
+func TestWarm(t *testing.T) {
+	b := newBed(t, mirror)
+	var dials atomic.Int64
+	ways := b.ways(1)
+	plain := ways[0].Dial
+	ways[0].Key = "loop"
+	ways[0].Dial = func(ctx context.Context) (net.Conn, error) {
+		dials.Add(1)
+		return plain(ctx)
+	}
+	ready := func() int {
+		b.client.mu.Lock()
+		defer b.client.mu.Unlock()
+		if s := b.client.shelves["loop"]; s != nil {
+			return len(s.ready)
+		}
+		return 0
+	}
+	for i := range 4 {
+		s, err := b.client.Open(ways)
+		if err != nil {
+			t.Fatal(err)
+		}
+		roundTrip(t, s, content(300_000))
+		settle(t, func() bool { return ready() == warmEach })
+		if want := int64(3 + i); dials.Load() != want {
+			t.Errorf("%d dials after stream %d, want %d", dials.Load(), i, want)
+		}
+	}
+	if n := b.server.Counts(); n.Streams != 4 || n.Subflows != 4 || n.Strangers != 0 {
+		t.Errorf("%+v", n)
+	}
+	b.client.Close()
+}
+
+// TestBadRelays has one good way and others that refuse, garble, swallow, and answer with something else.
+func TestBadRelays(t *testing.T) {
+	b := newBed(t, func(s *Stream) {
+		_, _ = s.Write(content(8 << 20))
+		_ = s.CloseWrite()
+		_, _ = io.Copy(io.Discard, s)
+		_ = s.Close()
+	})
+	relay := func(tamper func(n int, p []byte) []byte) Way {
+		return Way{Name: "relay", Dial: func(ctx context.Context) (net.Conn, error) {
+			near, far := net.Pipe()
+			var d net.Dialer
+			c, err := d.DialContext(ctx, "tcp", b.at)
+			if err != nil {
+				return nil, err
+			}
+			copyTo := func(to, from net.Conn) {
+				buf, n := make([]byte, 8<<10), 0
+				for {
+					m, err := from.Read(buf)
+					if m > 0 {
+						_, _ = to.Write(tamper(n, buf[:m]))
+						n += m
+					}
+					if err != nil {
+						_, _ = to.Close(), from.Close()
+						return
+					}
+				}
+			}
+			go copyTo(c, far)
+			go copyTo(far, c)
+			return near, nil
+		}}
+	}
+	ways := b.ways(1)
+	ways = append(ways,
+		Way{Name: "refuses", Dial: func(context.Context) (net.Conn, error) { return nil, net.ErrClosed }},
+		relay(func(_ int, p []byte) []byte { return p }),
+		relay(func(n int, p []byte) []byte { // alters a byte after a while
+			if n > 100_000 {
+				p[0] ^= 1
+			}
+			return p
+		}),
+		relay(func(n int, p []byte) []byte { // swallows all after a while
+			if n > 50_000 {
+				return nil
+			}
+			return p
+		}),
+		relay(func(int, []byte) []byte { return []byte("HTTP/1.1 400 Bad Request\r\n\r\n") }))
+	for range 3 {
+		s, err := b.client.Open(ways)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = s.CloseWrite()
+		got, err := io.ReadAll(s)
+		if want := content(8 << 20); err != nil || string(got) != string(want) {
+			t.Errorf("%d bytes: %v %+v", len(got), err, s.Info())
+		}
+		_ = s.Close()
+	}
+}
