@@ -41,7 +41,7 @@ async function paste(page, token) {
 
 async function run(page) {
 	await page.getByRole('button', { name: 'Start' }).click();
-	await page.locator('#view .alert-message.danger, #view .alert-message.success').last().waitFor({ timeout: 60000 });
+	await page.locator('#view .alert-message.danger, #view [data-done]').last().waitFor({ timeout: 60000 });
 }
 
 async function setUp() {

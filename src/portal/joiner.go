@@ -174,7 +174,7 @@ func (g *greeting) look(ctx context.Context, i int) {
 		}
 		if id, ok := g.LinkPath(i); ok {
 			if p := g.Path(id); p != nil && p.Usable() {
-				first = max(p.Sent.RTT.Smoothed(), time.Microsecond)
+				first = max(p.Sent.RTT.Min(), time.Microsecond)
 			}
 		}
 		if blob, _ := g.PeerConfig(); blob != nil && g.config == nil {

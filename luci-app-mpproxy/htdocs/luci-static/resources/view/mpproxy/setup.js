@@ -279,8 +279,9 @@ return view.extend({
 			return;
 		}
 
-		dom.content(this.result, E('div', { 'class': 'alert-message success' }, [
-			E('h4', _('Done')), E('p', [ _('Your connections are one now.'), ' ', E('a', { 'href': L.url('admin/network/mpproxy/overview') }, _('Show the overview')) ])
+		dom.content(this.result, E('div', { 'class': 'alert-message notice', 'data-done': '' }, [
+			E('h4', [ mark('ok'), _('Done') ]), E('p', _('Your connections are one now.')),
+			E('a', { 'class': 'btn cbi-button cbi-button-action', 'href': L.url('admin/network/mpproxy/overview') }, _('Show the overview'))
 		]));
 	},
 
