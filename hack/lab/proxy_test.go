@@ -154,3 +154,55 @@ func TestProxyFallsBack(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// TestProxyCarriesDatagrams: UDP ASSOCIATE goes through the tunnel, so the server sees the remote portal's address.
+func TestProxyCarriesDatagrams(t *testing.T) {
+	l := newLabWith(t, Options{Links: mustParse(t, "20M/10ms"), RouterOptions: proxyOptions()})
+	startPortals(t, l)
+	var server net.PacketConn
+	var inner net.Conn
+	if err := inside(l.Namespace("server"), func() (err error) { server, err = net.ListenPacket("udp", ServerAddress+":5353"); return err }); err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	go func() {
+		b := make([]byte, 100)
+		for {
+			_, from, err := server.ReadFrom(b)
+			if err != nil {
+				return
+			}
+			_, _ = server.WriteTo([]byte(from.String()), from)
+		}
+	}()
+	var control net.Conn
+	if err := inside(l.Namespace("client"), func() (err error) { control, err = net.Dial("tcp", RouterAddress+":1080"); return err }); err != nil {
+		t.Fatal(err)
+	}
+	defer control.Close()
+	_ = control.SetDeadline(time.Now().Add(20 * time.Second))
+	_, _ = control.Write(socks.Request{Command: socks.Associate}.Append([]byte{5, 1, 0}))
+	if _, err := io.ReadFull(control, make([]byte, 2)); err != nil {
+		t.Fatal(err)
+	}
+	relay, err := socks.ReadReply(control)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := inside(l.Namespace("client"), func() (err error) { inner, err = net.Dial("udp", relay.String()); return err }); err != nil {
+		t.Fatal(err)
+	}
+	defer inner.Close()
+	to := socks.FromAddrPort(netip.MustParseAddrPort(ServerAddress + ":5353"))
+	_, _ = inner.Write(append(socks.AppendDatagramHeader(nil, to), "who am I"...))
+	_ = inner.SetReadDeadline(time.Now().Add(5 * time.Second))
+	b := make([]byte, 200)
+	n, err := inner.Read(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, got, err := socks.ParseDatagram(b[:n])
+	if err != nil || from != to || !strings.HasPrefix(string(got), RemoteAddress+":") {
+		t.Errorf("from %v: %q %v, want the address of the remote portal", from, got, err)
+	}
+}

@@ -44,6 +44,7 @@ type proxyServer struct {
 	connector socks.Connector
 	guard     socks.Guard
 	devices   func() []string // of the LAN
+	listenUDP func() (*net.UDPConn, error)
 	links     func() []string // devices that lead to the Internet
 	mu        sync.Mutex      // guards what follows
 	server    *socks.Server
@@ -155,7 +156,7 @@ func (s *proxyServer) places() []netip.AddrPort {
 func (s *proxyServer) options(nets []netip.Prefix) socks.Options {
 	o := socks.Options{
 		Allow: nets, Connector: s.connector, Guard: s.guard, Bind: s.section.Bind, UDP: s.section.UDP,
-		MaxConnections: s.section.MaxConnections, Idle: s.section.IdleTimeout,
+		MaxConnections: s.section.MaxConnections, Idle: s.section.IdleTimeout, ListenUDP: s.listenUDP,
 	}
 	if s.section.AuthUser {
 		o.Users = make(map[string]string)

@@ -2,6 +2,7 @@ package portal
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
@@ -63,7 +64,7 @@ func (r *local) startProxy() *localProxy {
 			places.look()
 			return places.devices(r.sys.wans.devices(names))
 		}
-		server := &proxyServer{run: p, section: section, connector: l, guard: l.direct.Guard,
+		server := &proxyServer{run: p, section: section, connector: l, guard: l.direct.Guard, listenUDP: l.listenUDP,
 			devices: func() []string { return devices(p.configuration().Portal.Local.LAN) },
 			links: func() []string {
 				var names []string
@@ -141,6 +142,26 @@ func (l *localProxy) Bind(ctx context.Context, client socks.Client, from socks.A
 		return nil, socks.Address{}, err
 	}
 	return s, at, nil
+}
+
+// listenUDP opens a socket for the datagrams of programs: through the tunnel, directly only while there is none.
+func (l *localProxy) listenUDP() (*net.UDPConn, error) {
+	portal := l.portal.run.configuration().Portal
+	if !l.portal.sys.up.Load() {
+		if portal.Local.KillSwitch {
+			return nil, socks.NotAllowed
+		}
+		return net.ListenUDP("udp", nil)
+	}
+	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
+		failed := c.Control(func(fd uintptr) { err = unix.BindToDevice(int(fd), portal.Device) })
+		return errors.Join(failed, err)
+	}}
+	conn, err := config.ListenPacket(l.portal.run.group.ctx, "udp", ":0")
+	if err != nil {
+		return nil, err
+	}
+	return conn.(*net.UDPConn), nil
 }
 
 // ask opens a stream and sends the request on it.
