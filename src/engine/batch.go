@@ -28,6 +28,7 @@ type Datagram struct {
 
 // Raw is a handshake datagram: sent as it is.
 type Raw struct {
+	// Link, To and Local are as in Datagram; Data is nobody else's.
 	Link  int
 	To    netip.AddrPort
 	Local netip.Addr
@@ -36,9 +37,10 @@ type Raw struct {
 
 // Batch is what one Poll gave. It owns a reference to each packet in it until Reset.
 type Batch struct {
+	// Datagrams are to be sealed, Raws go as they are; both in their order on each link.
 	Datagrams []Datagram
 	Raws      []Raw
-	arena     []byte
+	arena     []byte // frames, without the inner packets
 }
 
 // Reset releases the packets and empties the batch for the next Poll.

@@ -97,6 +97,7 @@ func budget(p flowq.Profile) time.Duration {
 
 // PathSpec is a path to be opened or accepted.
 type PathSpec struct {
+	// ID, Link and Overhead are as in path.Config.
 	ID, Link uint32
 	Overhead int
 	path.Use

@@ -209,8 +209,6 @@ func (t *Tunnel) admit(b *packet.Buf) bool {
 	}
 	for _, o := range t.owned {
 		if o.Contains(addr) {
-			t.counts.PacketsIn++
-			t.counts.BytesIn += uint64(b.Len())
 			return true
 		}
 	}

@@ -383,14 +383,15 @@ func (t *Tunnel) sendAcks(now mono.Time, out *Batch) {
 		second = nil
 	}
 	copied := second != nil && (troubled || now.Sub(t.lastAckCopy) >= every)
-	t.ackOn(now, best, out)
+	told := t.ackOn(now, best, out)
 	if copied {
 		t.lastAckCopy = now
 		t.ackOn(now, second, out)
 	}
 	for _, p := range t.paths {
-		if p.Rx.Pending() {
+		if told > 0 && p.Rx.Pending() {
 			p.Rx.Acked(now)
+			told--
 		}
 	}
 }
@@ -409,12 +410,14 @@ func (t *Tunnel) wanted(all bool) []*path.Path {
 	return t.paths
 }
 
-// ackOn sends one datagram on p with the acknowledgements of every path that owes some.
-func (t *Tunnel) ackOn(now mono.Time, p *path.Path, out *Batch) {
+// ackOn sends one datagram on p with the acknowledgements of every path that owes some, as far as they fit: told is how many
+// paths of those.
+func (t *Tunnel) ackOn(now mono.Time, p *path.Path, out *Batch) (told int) {
 	d := t.datagram(p, out)
 	for _, of := range t.paths {
 		if of.Rx.Pending() && len(out.arena)-d.from < probeBytes-wire.MaxAckBytes && of.Rx.Fill(now, of.ID, of.Sent.RTT.Smoothed(), &t.ack) {
 			out.arena = t.ack.Append(out.arena)
+			told++
 		}
 	}
 	ping := now.Sub(p.Sent.LastSent()) >= max(ackPingEvery, p.Sent.RTT.Smoothed()/2)
@@ -424,6 +427,7 @@ func (t *Tunnel) ackOn(now mono.Time, p *path.Path, out *Batch) {
 	d.to = len(out.arena)
 	t.counts.Acks++
 	t.sent(now, p, d, out, ping, recovery.Payload{})
+	return told
 }
 
 // ackEverywhere is for a tunnel without usable path: each path that something came on answers for itself.

@@ -267,6 +267,10 @@ func (t *Tunnel) Backlog() int { _, bytes := t.queue.Backlog(); return bytes }
 func (t *Tunnel) Delivered() []*packet.Buf {
 	out := t.delivered
 	t.delivered = t.delivered[:0]
+	t.counts.PacketsIn += uint64(len(out))
+	for _, b := range out {
+		t.counts.BytesIn += uint64(b.Len())
+	}
 	return out
 }
 

@@ -40,6 +40,7 @@ type Address struct {
 
 // Challenge is what to send to prove an address.
 type Challenge struct {
+	// Token is to come back; To, Local and Link are as in Address.
 	Token uint64
 	To    netip.AddrPort
 	Local netip.Addr

@@ -20,6 +20,7 @@ const (
 	Down
 )
 
+// String is the state in one word.
 func (s State) String() string { return [...]string{"opening", "up", "suspect", "down"}[s] }
 
 // Config is what a path is made with.
@@ -58,6 +59,8 @@ type Use struct {
 // Path is one way between the portals. Its exported members are its parts; see New.
 type Path struct {
 	Config
+	// Sent is what is on the way, CC decides how much may be, Pace when; Rx is what came, MTU how large datagrams may be,
+	// Peer where they go.
 	Sent *recovery.History
 	CC   congestion.Controller
 	Pace Pacer

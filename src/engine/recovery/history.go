@@ -35,9 +35,10 @@ type Payload struct {
 // Packet is one datagram on the way.
 type Packet struct {
 	Payload
+	// Number is its packet number on the path, Sent when it was sent, Wire its bytes on the link.
 	Number uint64
 	Sent   mono.Time
-	Wire   int32 // bytes on the link
+	Wire   int32
 
 	total       int64 // bytes sent on the path up to and with this one
 	delivered   uint64
@@ -81,6 +82,7 @@ type Result struct {
 
 // History keeps the packets of one path; see New.
 type History struct {
+	// RTT and Delay are fed by OnAck.
 	RTT   RTT
 	Delay Delay
 	// Hasty asks for rates over two round trips at most, however much the delay varies: while the capacity is still being
