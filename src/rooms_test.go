@@ -31,7 +31,7 @@ var rooms = []room{
 	{path: "mpp", layer: 6, pure: true},
 	{path: "engine/enginetest", layer: 7, pure: true, users: []string{"nobody: it serves tests"}},
 	{path: "config", layer: 6, users: []string{"portal", "cmd", "enrol"}, alone: []string{"github.com/digineo/go-uci/v2"}},
-	{path: "mpp/live", layer: 7},
+	{path: "streams", layer: 7},
 	{path: "socks", layer: 7},
 	{path: "transport", layer: 7},
 	{path: "system", layer: 7, alone: []string{

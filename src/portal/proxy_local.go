@@ -18,9 +18,9 @@ import (
 	"mpproxy/src/engine/mono"
 	"mpproxy/src/engine/session"
 	"mpproxy/src/mpp"
-	"mpproxy/src/mpp/live"
 	"mpproxy/src/socks"
 	"mpproxy/src/stats"
+	"mpproxy/src/streams"
 )
 
 const (
@@ -36,7 +36,7 @@ const (
 type localProxy struct {
 	portal  *local
 	servers []*proxyServer
-	client  *live.Client
+	client  *streams.Client
 	pool    *mpp.Pool
 	direct  socks.Direct
 	root    *session.Keys // whose export the client has; the loop's
@@ -53,7 +53,7 @@ func (r *local) startProxy() *localProxy {
 	}
 	l := &localProxy{portal: r, pool: p.newStreamPool(streamPool), who: make(map[uint64][2]string)}
 	l.direct.Guard = p.guardOwn(true)
-	l.client = live.NewClient(p.shared.clock.Now, l.pool, uint32(randomNumber()))
+	l.client = streams.NewClient(p.shared.clock.Now, l.pool, uint32(randomNumber()))
 	p.atEnd(func() error { l.client.Close(); return nil })
 	for _, section := range p.cfg.SOCKS {
 		if !section.Enabled {
@@ -165,7 +165,7 @@ func (l *localProxy) listenUDP() (*net.UDPConn, error) {
 }
 
 // ask opens a stream and sends the request on it.
-func (l *localProxy) ask(ctx context.Context, client socks.Client, route *config.Route, q socks.Request) (*live.Stream, error) {
+func (l *localProxy) ask(ctx context.Context, client socks.Client, route *config.Route, q socks.Request) (*streams.Stream, error) {
 	s, err := l.client.Open(l.ways(ctx, route))
 	if err != nil {
 		return nil, err
@@ -189,7 +189,7 @@ func (l *localProxy) ask(ctx context.Context, client socks.Client, route *config
 }
 
 // answer waits for the server's reply; without a good one the stream ends.
-func answer(ctx context.Context, s *live.Stream) (socks.Address, error) {
+func answer(ctx context.Context, s *streams.Stream) (socks.Address, error) {
 	stop := context.AfterFunc(ctx, s.Abort)
 	at, err := socks.ReadReply(s)
 	if !stop() && err == nil {
@@ -211,7 +211,7 @@ type knownLink struct {
 }
 
 // ways are the subflows of a route now.
-func (l *localProxy) ways(ctx context.Context, route *config.Route) (out []live.Way) {
+func (l *localProxy) ways(ctx context.Context, route *config.Route) (out []streams.Way) {
 	links := l.links(ctx)
 	if len(links) == 0 {
 		return nil
@@ -237,7 +237,7 @@ func (l *localProxy) ways(ctx context.Context, route *config.Route) (out []live.
 }
 
 // way is one via of a route; false if its link is not up, or one of its relays is switched off.
-func (l *localProxy) way(via config.Via, links []knownLink) (live.Way, bool) {
+func (l *localProxy) way(via config.Via, links []knownLink) (streams.Way, bool) {
 	link := knownLink{endpoint: links[0].endpoint}
 	cfg := l.portal.run.configuration()
 	var hops []socks.Hop
@@ -245,12 +245,12 @@ func (l *localProxy) way(via config.Via, links []knownLink) (live.Way, bool) {
 	for _, want := range via.Relays {
 		i := slices.IndexFunc(cfg.Relays, func(r config.Relay) bool { return r.Name == want && r.Enabled })
 		if i < 0 {
-			return live.Way{}, false
+			return streams.Way{}, false
 		}
 		relay := cfg.Relays[i]
 		at, err := socks.ParseAddress(relay.Address.Host, relay.Address.Port)
 		if err != nil {
-			return live.Way{}, false
+			return streams.Way{}, false
 		}
 		if len(hops) == 0 && name == "" {
 			name = relay.Link
@@ -260,7 +260,7 @@ func (l *localProxy) way(via config.Via, links []knownLink) (live.Way, bool) {
 	if name != "" {
 		i := slices.IndexFunc(links, func(k knownLink) bool { return k.name == name })
 		if i < 0 {
-			return live.Way{}, false
+			return streams.Way{}, false
 		}
 		link = links[i]
 	}
@@ -268,7 +268,7 @@ func (l *localProxy) way(via config.Via, links []knownLink) (live.Way, bool) {
 		return link.direct(via.String()), true
 	}
 	dial, server := link.dial(hops[0].At.String()), socks.FromAddrPort(link.endpoint)
-	return live.Way{Name: via.String(), Dial: func(ctx context.Context) (net.Conn, error) {
+	return streams.Way{Name: via.String(), Dial: func(ctx context.Context) (net.Conn, error) {
 		conn, err := dial(ctx)
 		if err != nil {
 			return nil, err
@@ -295,9 +295,9 @@ func (l *localProxy) links(ctx context.Context) (out []knownLink) {
 }
 
 // direct is the way to the server over the link alone. Some such subflows are set up in advance.
-func (k knownLink) direct(name string) live.Way {
+func (k knownLink) direct(name string) streams.Way {
 	to := k.endpoint.String()
-	return live.Way{Name: name, Direct: true, Dial: k.dial(to), Key: k.device + " " + to}
+	return streams.Way{Name: name, Direct: true, Dial: k.dial(to), Key: k.device + " " + to}
 }
 
 // dial connects over the link: bound to its device, with its mark, as the tunnel's own sockets are.
@@ -349,7 +349,7 @@ func (l *localProxy) status() *stats.Proxy {
 	return out
 }
 
-func streamStatus(info live.Info, who [2]string) stats.ProxyStream {
+func streamStatus(info streams.Info, who [2]string) stats.ProxyStream {
 	s := stats.ProxyStream{Client: who[0], Destination: who[1], AgeSeconds: stats.Seconds(info.Age), SentBytes: info.Counts.Sent,
 		ReceivedBytes: info.Counts.Received, AgainBytes: info.Counts.Again, Subflows: []stats.ProxySubflow{}}
 	for _, k := range info.Subflows {

@@ -12,9 +12,9 @@ import (
 	"mpproxy/src/engine/node"
 	"mpproxy/src/engine/session"
 	"mpproxy/src/mpp"
-	"mpproxy/src/mpp/live"
 	"mpproxy/src/socks"
 	"mpproxy/src/stats"
+	"mpproxy/src/streams"
 )
 
 // requestTime is what a router has for the request on a new stream.
@@ -24,7 +24,7 @@ const requestTime = 30 * time.Second
 type remoteProxy struct {
 	portal *remote
 	pool   *mpp.Pool
-	server *live.Server
+	server *streams.Server
 	roots  map[*node.Peer]*session.Keys // whose exports the server has; the loop's
 }
 
@@ -32,7 +32,7 @@ type remoteProxy struct {
 func (r *remote) startProxy() (*remoteProxy, error) {
 	p := r.run
 	x := &remoteProxy{portal: r, pool: p.newStreamPool(streamPoolServer), roots: make(map[*node.Peer]*session.Keys)}
-	x.server = live.NewServer(live.ServerOptions{Clock: p.shared.clock.Now, Pool: x.pool, Handle: x.handle, MaxStreams: socks.DefaultMaxConnections})
+	x.server = streams.NewServer(streams.ServerOptions{Clock: p.shared.clock.Now, Pool: x.pool, Handle: x.handle, MaxStreams: socks.DefaultMaxConnections})
 	for _, at := range p.cfg.Portal.Remote.Listen {
 		if at.Addr().IsUnspecified() {
 			at = netip.AddrPortFrom(netip.IPv6Unspecified(), at.Port())
@@ -110,7 +110,7 @@ func ownAddress(a netip.Addr) bool {
 }
 
 // handle serves one stream: a SOCKS5 request and its answer, then bytes.
-func (x *remoteProxy) handle(ctx context.Context, name string, s *live.Stream) {
+func (x *remoteProxy) handle(ctx context.Context, name string, s *streams.Stream) {
 	stop := context.AfterFunc(ctx, s.Abort)
 	defer stop()
 	c, ok := x.peer(name)
@@ -138,7 +138,7 @@ func (x *remoteProxy) handle(ctx context.Context, name string, s *live.Stream) {
 }
 
 // reach does what the request asks for.
-func (x *remoteProxy) reach(ctx context.Context, c config.Peer, q socks.Request, s *live.Stream) (socks.Stream, socks.Address, error) {
+func (x *remoteProxy) reach(ctx context.Context, c config.Peer, q socks.Request, s *streams.Stream) (socks.Stream, socks.Address, error) {
 	guard := x.guard(c)
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()

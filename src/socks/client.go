@@ -22,6 +22,7 @@ type HopError struct {
 	Err error
 }
 
+// Error names the relay and the cause.
 func (e *HopError) Error() string { return fmt.Sprintf("relay %s: %v", e.At, e.Err) }
 
 // Unwrap returns the cause: a Code if the relay gave one.

@@ -260,6 +260,7 @@ func AppendDatagramHeader(b []byte, from Address) []byte { return from.Append(ap
 // sliceReader reads from what is left of itself.
 type sliceReader []byte
 
+// Read implements io.Reader.
 func (r *sliceReader) Read(p []byte) (int, error) {
 	if len(*r) == 0 {
 		return 0, io.EOF
