@@ -42,7 +42,10 @@ return view.extend({
 		this.events = E('div');
 		this.live = E('div');
 		chart.seed(ring);
-		dom.content(this.live, [ E('div', { 'class': 'cbi-section' }, chart.render()), E('div', { 'class': 'cbi-section', 'style': 'margin-top:1em' }, this.cards) ]);
+		dom.content(this.live, [
+			E('div', { 'class': 'cbi-section' }, chart.render()), E('div', { 'class': 'cbi-section', 'style': 'margin-top:1em' }, this.cards),
+			E('div', { 'class': 'cbi-section' }, [ E('h3', _('Last hour')), this.events ])
+		]);
 		this.show(answer);
 		this.showEvents(events);
 
@@ -50,8 +53,7 @@ return view.extend({
 		api.every(5, () => api.get('events', null).then(e => e && this.showEvents(e)));
 
 		return E('div', { 'class': 'cbi-map' }, [
-			E('h2', _('Bonding')), this.head, this.attention, this.live,
-			E('div', { 'class': 'cbi-section' }, [ E('h3', _('Last hour')), this.events ])
+			E('h2', _('Bonding')), this.head, this.attention, this.live
 		]);
 	},
 
