@@ -79,7 +79,7 @@ func sameWay(t *testing.T, when string, before, after stats.Status, link string)
 	t.Helper()
 	a, okA := pathOf(before, link)
 	b, okB := pathOf(after, link)
-	if !okA || !okB || a.ID != b.ID || b.SentDatagrams <= a.SentDatagrams || a.Local != b.Local {
+	if !okA || !okB || a.ID != b.ID || b.SentDatagrams < a.SentDatagrams || a.Local != b.Local {
 		t.Errorf("%s: %s had path %d (%d sent, %s), now %d (%d sent, %s)", when, link, a.ID, a.SentDatagrams, a.Local, b.ID, b.SentDatagrams, b.Local)
 	}
 	if after.Sessions[0].StateSeconds < before.Sessions[0].StateSeconds || after.Sessions[0].UpPackets < before.Sessions[0].UpPackets {
