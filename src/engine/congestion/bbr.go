@@ -17,6 +17,7 @@ const (
 	floor                // hardly anything on the way: refresh the delay floor
 )
 
+// String names the phase for status and traces.
 func (s state) String() string {
 	return [...]string{"startup", "drain", "cruise", "probe", "down", "floor"}[s]
 }
@@ -58,7 +59,8 @@ type BBR struct {
 	handshake time.Duration
 }
 
-// NewBBR returns a controller that paces its first window over the given round trip (that of the handshake; 0 if unknown).
+// NewBBR returns a controller that paces its first window over the given round trip (that of the handshake; 0 if unknown),
+// or over initialSpread if that is less.
 // seed sets the phases of probes apart between paths.
 func NewBBR(now mono.Time, rtt time.Duration, seed uint32) *BBR {
 	if rtt <= 0 {
@@ -134,7 +136,7 @@ func (b *BBR) OnIdle(now mono.Time, idle time.Duration) {
 	}
 }
 
-// OnSilence halves the estimate's say: a path that comes back may be another one.
+// OnSilence ends a probe: nothing that it sent came back. The estimate stays; a path that went down gets a new controller.
 func (b *BBR) OnSilence(now mono.Time) {
 	if b.state == probeUp || b.state == floor {
 		b.enter(now, cruise)

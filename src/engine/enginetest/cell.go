@@ -105,6 +105,7 @@ func (r Result) Good() bool { return r.Ratio >= r.Target && r.Best >= r.Floor }
 // Header is the heading of the table that Results print.
 const Header = "cell                          Mbit/s    sum  ratio  /best  ramp    retx  rto gaps  target"
 
+// String is the result as a line under Header.
 func (r Result) String() string {
 	verdict := ""
 	if !r.Good() {
