@@ -16,6 +16,8 @@
 //  3. Acknowledgements feed recovery and congestion; what is lost is queued for repair on the path where it arrives first.
 //  4. Data goes to its lane, or straight on; Delivered returns what may go to the TUN device.
 //
+// Trace has all of this told as it happens; package trace says in which words. Off, it costs a comparison here and there.
+//
 // The engine never sees ciphertext, keys other than by name, or sockets.
 //
 // No clock, no randomness of its own, no goroutine, no log, no I/O; not safe for concurrent use. Every input has a bound.

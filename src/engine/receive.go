@@ -308,6 +308,9 @@ func (t *Tunnel) onAck(now mono.Time, f *wire.AckFrame) {
 		}
 	}
 	t.counts.Spurious += uint64(r.Late)
+	if t.trace != nil && r.Late > 0 {
+		t.trace.late(now, p, r.Late)
+	}
 	for i := range r.Acked {
 		t.settle(p, &r.Acked[i])
 	}

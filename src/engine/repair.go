@@ -114,6 +114,9 @@ func (t *Tunnel) salvage(now mono.Time, p *path.Path, r *recovery.Result) {
 			continue
 		}
 		t.counts.Lost++
+		if t.trace != nil {
+			t.trace.lost(now, p, s)
+		}
 		life := repairLife
 		if s.Urgent {
 			life = urgentLife
@@ -123,14 +126,17 @@ func (t *Tunnel) salvage(now mono.Time, p *path.Path, r *recovery.Result) {
 			fresh.until = s.Until
 		}
 		if now > fresh.until || !t.repairs.push(fresh) {
-			t.giveUp(s.Payload)
+			t.giveUp(now, s.Payload)
 		}
 	}
 }
 
 // giveUp lets a packet go; its lane need not wait for it.
-func (t *Tunnel) giveUp(load recovery.Payload) {
+func (t *Tunnel) giveUp(now mono.Time, load recovery.Payload) {
 	t.drops.Add(stats.GaveUp, 1)
+	if t.trace != nil {
+		t.trace.gaveUp(now, &load)
+	}
 	if load.Laned {
 		t.lanes.gaveUp(load.Lane, load.Seq)
 	}
@@ -142,7 +148,7 @@ func (t *Tunnel) sendRepairs(now mono.Time, out *Batch) {
 	for t.repairs.len() > 0 && len(out.Datagrams) < maxBatch {
 		r := t.repairs.front()
 		if now > r.until {
-			t.giveUp(t.repairs.pop().load)
+			t.giveUp(now, t.repairs.pop().load)
 			continue
 		}
 		p := t.repairPath(now, r)
@@ -150,6 +156,9 @@ func (t *Tunnel) sendRepairs(now mono.Time, out *Batch) {
 			return
 		}
 		load := t.repairs.pop()
+		if t.trace != nil {
+			t.trace.repair(now, p, &load)
+		}
 		load.load.Copies++
 		load.load.Until = load.until
 		t.counts.Repaired++

@@ -27,7 +27,11 @@ func (t *Tunnel) Poll(now mono.Time, out *Batch) (more bool) {
 	t.sendControl(now, out)
 	t.sendAcks(now, out)
 	t.sendRepairs(now, out)
-	return t.sendQueued(now, out)
+	more = t.sendQueued(now, out)
+	if t.trace != nil {
+		t.trace.look(now, t)
+	}
+	return more
 }
 
 // sendQueued binds queued packets to paths while any path has room.
@@ -124,6 +128,9 @@ func (t *Tunnel) sendHead(now mono.Time, f *flowq.Flow, prev *packet.Buf, p *pat
 		if l := t.lanes.find(b.Lane); l != nil {
 			rising = l.went(now, p, b.Seq)
 		}
+	}
+	if t.trace != nil {
+		t.trace.wait = max(t.trace.wait, now.Sub(b.Enqueued))
 	}
 	t.counts.PacketsOut++
 	t.counts.BytesOut += uint64(b.Len())

@@ -68,6 +68,8 @@ type Tunnel struct {
 	capacity    int64 // of the eligible paths, bytes per second
 	eligible    []*path.Path
 
+	trace *tracing // nil: nobody wants to know
+
 	frame wire.Frame
 	ack   wire.AckFrame
 }
@@ -184,6 +186,9 @@ func (t *Tunnel) OpenPath(now mono.Time, s PathSpec, remote netip.AddrPort) *pat
 	t.pathIDs.use(s.ID)
 	t.replay[s.ID] = new(session.Replay)
 	t.refreshAt = now
+	if t.trace != nil {
+		t.trace.opened(now, p)
+	}
 	return p
 }
 
@@ -202,6 +207,9 @@ func (t *Tunnel) ClosePath(now mono.Time, id uint32) {
 		t.sched.Forget(id)
 		t.in.SetPath(id, lane.PathInfo{})
 		t.refreshAt = now
+		if t.trace != nil {
+			t.trace.closed(now, id)
+		}
 		return
 	}
 }
