@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -15,12 +16,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bulkPort is the server's TCP port. A client opens with 9 bytes: "D" or "U", and a number for the transfer.
-const bulkPort = 5001
+// bulkPort is the server's TCP port. A client opens with 25 bytes: "D" or "U", a number for the transfer, and the
+// server's congestion control, filled up with zeros.
+const (
+	bulkPort  = 5001
+	bulkHello = 9 + congestionName
+)
 
 const (
-	sampleEvery = 100 * time.Millisecond // of the receiver's byte counts
-	bulkChunk   = 64 << 10
+	sampleEvery    = 100 * time.Millisecond // of the receiver's byte counts and of the sender's round trip
+	bulkChunk      = 64 << 10
+	congestionName = 16 // bytes of a name in the kernel
 )
 
 // withCongestion returns a socket control function that chooses TCP's congestion control; root may choose any that
@@ -40,9 +46,9 @@ func withCongestion(name string) func(network, address string, c syscall.RawConn
 	}
 }
 
-// bulkMain is one TCP connection to the server: bulk NUMBER D|U SECONDS CONGESTION.
+// bulkMain is one TCP connection to the server: bulk NUMBER D|U SECONDS CONGESTION ADDRESS.
 func bulkMain(args []string) error {
-	number, direction, congestion := args[0], args[1], args[3]
+	number, direction, congestion, address := args[0], args[1], args[3], args[4]
 	seconds, err := strconv.ParseFloat(args[2], 64)
 	if err != nil {
 		return err
@@ -53,8 +59,10 @@ func bulkMain(args []string) error {
 	}
 	until := time.Now().Add(time.Duration(seconds * float64(time.Second)))
 	dialer := net.Dialer{Control: withCongestion(congestion), Deadline: until}
-	conn, err := dialer.Dial("tcp4", net.JoinHostPort(ServerAddress, strconv.Itoa(bulkPort)))
-	if err != nil {
+	conn, err := dialer.Dial("tcp", net.JoinHostPort(address, strconv.Itoa(bulkPort)))
+	if isTimeout(err) {
+		return nil // nothing came through in all that time: its rate is 0
+	} else if err != nil {
 		return err
 	}
 	defer conn.Close()
@@ -62,13 +70,14 @@ func bulkMain(args []string) error {
 		return err
 	}
 	hello := binary.BigEndian.AppendUint64([]byte(direction[:1]), id)
-	if _, err := conn.Write(hello); err != nil {
+	hello = append(hello, congestion...)
+	if _, err := conn.Write(append(hello, make([]byte, bulkHello-len(hello))...)); err != nil {
 		return err
 	}
 	if direction == "D" {
 		err = receive(conn, id, new(printer))
 	} else {
-		err = send(conn)
+		err = send(conn, id, new(printer))
 	}
 	if errors.Is(err, context.DeadlineExceeded) || isTimeout(err) {
 		err = nil // the time was over, as planned
@@ -81,8 +90,15 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// send writes zeros until it cannot.
-func send(conn net.Conn) error {
+// send writes zeros until it cannot, and prints "t NUMBER NANOSECONDS MICROSECONDS", TCP's smoothed round trip, for every
+// sample interval.
+func send(conn net.Conn, id uint64, out *printer) error {
+	stop := every(sampleEvery, func() {
+		if rtt, ok := roundTrip(conn); ok {
+			out.printf("t %d %d %d", id, Now(), rtt.Microseconds())
+		}
+	})
+	defer stop()
 	zeros := make([]byte, bulkChunk)
 	for {
 		if _, err := conn.Write(zeros); err != nil {
@@ -91,32 +107,51 @@ func send(conn net.Conn) error {
 	}
 }
 
-// receive reads until it cannot, and prints "b NUMBER NANOSECONDS BYTES" for every sample interval.
-func receive(conn net.Conn, id uint64, out *printer) error {
-	var bytes atomic.Uint64
-	over, printed := make(chan struct{}), make(chan struct{})
+// every calls f again and again until stop is called, which waits for a call under way.
+func every(interval time.Duration, f func()) (stop func()) {
+	over, ended := make(chan struct{}), make(chan struct{})
 	go func() {
-		defer close(printed)
-		tick := time.NewTicker(sampleEvery)
+		defer close(ended)
+		tick := time.NewTicker(interval)
 		defer tick.Stop()
 		for {
 			select {
 			case <-over:
 				return
 			case <-tick.C:
-				out.printf("b %d %d %d", id, Now(), bytes.Swap(0))
+				f()
 			}
 		}
 	}()
+	return func() { close(over); <-ended }
+}
+
+// roundTrip asks the kernel for a connection's smoothed round trip.
+func roundTrip(conn net.Conn) (rtt time.Duration, ok bool) {
+	raw, err := conn.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		return 0, false
+	}
+	err = raw.Control(func(fd uintptr) {
+		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
+			rtt, ok = time.Duration(info.Rtt)*time.Microsecond, true
+		}
+	})
+	return rtt, ok && err == nil
+}
+
+// receive reads until it cannot, and prints "b NUMBER NANOSECONDS BYTES" for every sample interval.
+func receive(conn net.Conn, id uint64, out *printer) error {
+	var got atomic.Uint64
+	stop := every(sampleEvery, func() { out.printf("b %d %d %d", id, Now(), got.Swap(0)) })
 	buffer := make([]byte, bulkChunk)
 	var err error
 	for err == nil {
 		var n int
 		n, err = conn.Read(buffer)
-		bytes.Add(uint64(n))
+		got.Add(uint64(n))
 	}
-	close(over)
-	<-printed
+	stop()
 	if errors.Is(err, io.EOF) {
 		err = nil
 	}
@@ -127,7 +162,7 @@ func receive(conn net.Conn, id uint64, out *printer) error {
 func serveMain(args []string) error {
 	out := new(printer)
 	config := net.ListenConfig{Control: withCongestion(args[0])}
-	listener, err := config.Listen(context.Background(), "tcp4", fmt.Sprintf(":%d", bulkPort))
+	listener, err := config.Listen(context.Background(), "tcp", fmt.Sprintf(":%d", bulkPort))
 	if err != nil {
 		return err
 	}
@@ -142,17 +177,25 @@ func serveMain(args []string) error {
 		if err != nil {
 			return err
 		}
-		go func() {
-			defer conn.Close()
-			hello := make([]byte, 9)
-			if _, err := io.ReadFull(conn, hello); err != nil {
-				return
-			}
-			if hello[0] == 'D' {
-				_ = send(conn) // ends when the client has enough
-			} else {
-				_ = receive(conn, binary.BigEndian.Uint64(hello[1:]), out)
-			}
-		}()
+		go serveBulk(conn, out)
 	}
+}
+
+// serveBulk is the server's side of a transfer.
+func serveBulk(conn net.Conn, out *printer) {
+	defer conn.Close()
+	hello := make([]byte, bulkHello)
+	if _, err := io.ReadFull(conn, hello); err != nil {
+		return
+	}
+	id := binary.BigEndian.Uint64(hello[1:])
+	if hello[0] != 'D' {
+		_ = receive(conn, id, out)
+		return
+	}
+	raw, err := conn.(*net.TCPConn).SyscallConn()
+	if err != nil || withCongestion(string(bytes.TrimRight(hello[9:], "\x00")))("", "", raw) != nil {
+		return // the client sees that nothing comes
+	}
+	_ = send(conn, id, out) // ends when the client has enough
 }

@@ -101,3 +101,17 @@ func (c *Call) Stats(d Direction, from, to mono.Time) CallStats {
 	}
 	return s
 }
+
+// Delays returns the one-way delays of the packets sent in [from, to) that arrived, shortest first.
+func (c *Call) Delays(d Direction, from, to mono.Time) []time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var delays []time.Duration
+	for _, r := range c.packets[d] {
+		if !r.sent.Before(from) && r.sent.Before(to) && !r.received.IsZero() {
+			delays = append(delays, r.received.Sub(r.sent))
+		}
+	}
+	slices.Sort(delays)
+	return delays
+}

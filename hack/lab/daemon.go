@@ -135,7 +135,7 @@ config remote 'vps'
 config link '%s'
 	option interface '%s'
 	option transport 'udp'
-`, link.Name, link.Device)
+%s`, link.Name, link.Device, further(l.options.LinkOptions[link.Name]))
 	}
 	return os.WriteFile(l.config("router"), []byte(b.String()), 0o600)
 }

@@ -28,11 +28,14 @@ const (
 // Options says what to build.
 type Options struct {
 	Links   []linksim.Params // one per link, the same in both directions
+	Up      []linksim.Params // one per link, the way up; empty: as Links
 	Program string           // path of mpproxy; only needed for StartPortals
 	Seed    uint64           // of the links' random losses and jitter
 	Collide bool             // give all of the router's links the same private address
 	// RouterOptions and RemoteOptions are further lines of the portal sections, as in "option kill_switch '1'".
 	RouterOptions, RemoteOptions []string
+	// LinkOptions are further lines of a link's section, by its name (link1, …).
+	LinkOptions map[string][]string
 }
 
 // Lab is a running lab. Close it.
@@ -56,6 +59,9 @@ func (l *Lab) Namespace(role string) string {
 func New(options Options) (*Lab, error) {
 	if len(options.Links) == 0 {
 		return nil, errors.New("build lab: no links")
+	}
+	if n := len(options.Up); n > 0 && n != len(options.Links) {
+		return nil, fmt.Errorf("build lab: %d links up, %d down", n, len(options.Links))
 	}
 	l := &Lab{options: options}
 	if err := l.build(); err != nil {
@@ -93,7 +99,11 @@ func (l *Lab) build() error {
 	rng := rand.New(rand.NewPCG(l.options.Seed, 0x6c6162))
 	for i, p := range l.options.Links {
 		name, device := fmt.Sprintf("link%d", i+1), fmt.Sprintf("wan%d", i+1)
-		link, err := newLink(name, device, l.Namespace(fmt.Sprintf("nat%d", i+1)), l.Namespace("net"), [2]linksim.Params{p, p}, rng)
+		both := [2]linksim.Params{Up: p, Down: p}
+		if len(l.options.Up) > 0 {
+			both[Up] = l.options.Up[i]
+		}
+		link, err := newLink(name, device, l.Namespace(fmt.Sprintf("nat%d", i+1)), l.Namespace("net"), both, rng)
 		if err != nil {
 			return err
 		}

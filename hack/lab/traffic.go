@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -39,7 +40,27 @@ type Bulk struct {
 
 	process *process
 	mu      sync.Mutex
-	samples []sample
+	samples []sample // under mu
+	trips   []Trip   // under mu
+}
+
+// Trip is a round trip as the sender's TCP saw it, smoothed.
+type Trip struct {
+	At    mono.Time
+	Delay time.Duration
+}
+
+// Flow says what a transfer is.
+type Flow struct {
+	Direction  Direction
+	Length     time.Duration
+	Congestion string // of the sending TCP, as the kernel names it; "" = DefaultCongestion
+	From       string // the client's side, a namespace's role; "" = client
+	To         string // the server's address; "" = ServerAddress
+	// Program, if not "", runs in place of the lab's TCP client, with the arguments NUMBER, D or U, SECONDS and ADDRESS. The
+	// receiving end prints "b NUMBER NANOSECONDS BYTES" for every 100 ms, with the time of the monotonic clock; Serve starts
+	// the other end.
+	Program string
 }
 
 func (l *Lab) startServer() error {
@@ -58,6 +79,10 @@ func (l *Lab) startServer() error {
 	}
 	l.server = p
 	l.onClose(p.stop)
+	return waitReady(p, ready)
+}
+
+func waitReady(p *process, ready <-chan struct{}) error {
 	select {
 	case <-ready:
 		return nil
@@ -70,20 +95,47 @@ func (l *Lab) startServer() error {
 
 // StartBulk starts a TCP transfer of the given length between client and server, Down or Up.
 func (l *Lab) StartBulk(d Direction, length time.Duration) (*Bulk, error) {
-	b := &Bulk{Direction: d, Started: Now()}
-	number := l.bulks.addBulk(b)
-	letter := "D"
-	if d == Up {
+	return l.StartFlow(Flow{Direction: d, Length: length})
+}
+
+// StartFlow starts a transfer.
+func (l *Lab) StartFlow(f Flow) (*Bulk, error) {
+	b := &Bulk{Direction: f.Direction, Started: Now()}
+	number := strconv.FormatUint(l.bulks.addBulk(b), 10)
+	letter, seconds := "D", fmt.Sprint(f.Length.Seconds())
+	if f.Direction == Up {
 		letter = "U"
 	}
+	from, to := cmp.Or(f.From, "client"), cmp.Or(f.To, ServerAddress)
 	line := func(text string) { l.bulks.take(text, Up) }
-	p, err := startProgram(l.Namespace("client"), line,
-		"bulk", strconv.FormatUint(number, 10), letter, fmt.Sprint(length.Seconds()), DefaultCongestion)
+	var err error
+	if f.Program != "" {
+		b.process, err = start(l.Namespace(from), nil, line, f.Program, number, letter, seconds, to)
+	} else {
+		b.process, err = startProgram(l.Namespace(from), line, "bulk", number, letter, seconds, cmp.Or(f.Congestion, DefaultCongestion), to)
+	}
 	if err != nil {
 		return nil, err
 	}
-	b.process = p
 	return b, nil
+}
+
+// Serve runs a program in the server's namespace until Close, once it has printed "ready". Its lines count as a Flow's.
+func (l *Lab) Serve(name string, args ...string) error {
+	ready := make(chan struct{})
+	var once sync.Once
+	p, err := start(l.Namespace("server"), nil, func(text string) {
+		if text == "ready" {
+			once.Do(func() { close(ready) })
+			return
+		}
+		l.bulks.take(text, Down)
+	}, name, args...)
+	if err != nil {
+		return err
+	}
+	l.onClose(p.stop)
+	return waitReady(p, ready)
 }
 
 // Wait waits for the transfer's end and returns its error; running out of time is none.
@@ -115,6 +167,30 @@ func (b *Bulk) Rate(from, to mono.Time) float64 {
 		return 0
 	}
 	return float64(bytes) * 8 / last.Sub(first).Seconds()
+}
+
+// Rates returns what arrived in each 100 ms since the start, in bit/s.
+func (b *Bulk) Rates() []float64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var rates []float64
+	for _, s := range b.samples {
+		rates = append(rates, float64(s.bytes)*8/sampleEvery.Seconds())
+	}
+	return rates
+}
+
+// Trips returns the round trips in [from, to), if the sender is one that tells them.
+func (b *Bulk) Trips(from, to mono.Time) []Trip {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var trips []Trip
+	for _, t := range b.trips {
+		if !t.At.Before(from) && t.At.Before(to) {
+			trips = append(trips, t)
+		}
+	}
+	return trips
 }
 
 // Reached returns how long after from the transfer first carried rate bit/s or more for half a second; false if never.
@@ -179,6 +255,10 @@ func (r *registry) take(text string, speaks Direction) {
 	case words[0] == "b" && bulk != nil:
 		bulk.mu.Lock()
 		bulk.samples = append(bulk.samples, sample{mono.Time(n[1]), n[2]})
+		bulk.mu.Unlock()
+	case words[0] == "t" && bulk != nil:
+		bulk.mu.Lock()
+		bulk.trips = append(bulk.trips, Trip{mono.Time(n[1]), time.Duration(n[2]) * time.Microsecond})
 		bulk.mu.Unlock()
 	case words[0] == "s" && call != nil:
 		call.take(speaks, uint32(n[1]), mono.Time(n[2]), 0)

@@ -1,0 +1,14 @@
+// The benchmark's QUIC flow, apart from the main module so that it stays free of it.
+module mpproxy/hack/bench/quic
+
+go 1.26.0
+
+require (
+	github.com/quic-go/quic-go v0.65.0
+	golang.org/x/sys v0.47.0
+)
+
+require (
+	golang.org/x/crypto v0.54.0 // indirect
+	golang.org/x/net v0.56.0 // indirect
+)
