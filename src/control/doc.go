@@ -25,6 +25,7 @@ const (
 	CmdRing   = "ring"   // the last minutes of each connection: a portal.Ring
 	CmdEvents = "events" // what happened lately: a list of portal.Event
 	CmdPeers  = "peers"  // server: lists, or changes the router Name; the result is a list of enrol.Router
+	CmdTrace  = "trace"  // what the tunnels do, from line Text on, or from now; on while asked: a portal.Traced
 	CmdReload = "reload" // the result is a Reloaded; an error means that nothing changed
 
 	ActionPause  = "pause"  // stop using the link until resume or a restart

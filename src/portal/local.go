@@ -88,7 +88,7 @@ func (p *running) startLocal() error {
 		defer close(ended)
 		return r.sys.Run(ctx)
 	}})
-	p.startControl(r.handle)
+	p.startControl(r.handle, func() []named { return []named{{r.Tunnel, r.remote.Name}} })
 	return nil
 }
 

@@ -55,8 +55,9 @@ type shared struct {
 	calls  chan func(now mono.Time)
 	nudge  chan struct{}
 	tooBig func(link, size int)
-	// Sockets belong to the loop.
+	// Sockets and traces belong to the loop.
 	sockets []*socket
+	traces  traces
 	device  *system.TUN
 }
 
@@ -190,6 +191,7 @@ func (l *loop) Run(ctx context.Context) error {
 		l.send(now)
 		l.role.deliver(write)
 		l.role.after(now)
+		l.traces.expire(now)
 		if now >= l.trimAt {
 			l.pool.Trim()
 			l.trimAt = now.Add(trimEvery)

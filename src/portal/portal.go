@@ -140,8 +140,8 @@ func (p *running) close() error {
 }
 
 // startControl answers status and commands at the control socket.
-func (p *running) startControl(handler control.Handler) {
-	handler = p.withReload(handler)
+func (p *running) startControl(handler control.Handler, tunnels func() []named) {
+	handler = p.withTrace(p.withReload(handler), tunnels)
 	forgetMenus()
 	lately := newRecent(handler)
 	p.group.start(funcTask{"recent", lately.run})

@@ -79,8 +79,17 @@ func (p *running) startRemote() error {
 	p.startLoop(r)
 	r.system.ended = make(chan struct{})
 	p.group.start(r.system)
-	p.startControl(r.handle)
+	p.startControl(r.handle, r.tunnels)
 	return nil
+}
+
+// tunnels are those to all routers.
+func (r *remote) tunnels() []named {
+	var all []named
+	for _, p := range r.Peers() {
+		all = append(all, named{p.Tunnel, p.Name})
+	}
+	return all
 }
 
 // listen opens the sockets.

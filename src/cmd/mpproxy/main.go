@@ -56,6 +56,8 @@ func commands() []command {
 		{name: "run", help: "start the portal", run: run},
 		{name: "status", args: "[--json|--metrics]", help: "what it does now (also without a command)", flags: []string{"json", "metrics"}, run: status},
 		{name: "watch", help: "the same, once a second, until ^C", run: watch},
+		{name: "trace", args: "[--seconds N]", help: "write down what it does, a line each, until ^C; --output FILE",
+			takes: []string{"seconds", "output"}, run: traceLive},
 		{name: "check", args: "[FILE]", help: "what is wrong in a configuration", most: 1, run: check},
 		{name: "link", args: "NAME pause|resume", help: "stop using a connection until restart; use it again", least: 2, most: 2, run: link},
 		{name: "setup", args: "remote", help: "make this machine a server; --check, --remove", flags: []string{"check", "remove", "keep", "yes"},

@@ -68,6 +68,7 @@ mpproxy [--config FILE] [--socket PATH] [COMMAND]
   run                       start the portal
   status [--json|--metrics] what it does now (also without a command)
   watch                     the same, once a second, until ^C
+  trace [--seconds N]       write down what it does, a line each, until ^C; --output FILE
   check [FILE]              what is wrong in a configuration
   link NAME pause|resume    stop using a connection until restart; use it again
   setup remote              make this machine a server; --check, --remove
