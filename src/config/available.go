@@ -53,7 +53,6 @@ func notYet() []unavailable {
 		row("peer", "mode", "nat"),
 		row("peer", "cap_mb", "0"),
 		row("peer", "max_connections", "0"),
-		off("socks", "transparent"),
 		none("user", "allow_route"),
 		row("route", "carrier", "auto", "mpp", "plain"),
 		row("route", "class", "auto"),

@@ -11,6 +11,7 @@ type Config struct {
 	Users   []User
 	Routes  []Route
 	Relays  []Relay
+	Rules   []Rule // those with target proxy
 	Peers   []Peer // role remote: of the main file, then of peers.d by file name; also disabled ones
 }
 

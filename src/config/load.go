@@ -157,6 +157,13 @@ func (l *loader) decode(s *section) {
 	case "relay":
 		owner = RoleLocal
 		l.config.Relays = append(l.config.Relays, decodeRelay(s, portal.Role, &l.found))
+	case "rule":
+		if !isProxyRule(s) {
+			l.decodeOther(s)
+			return
+		}
+		owner = RoleLocal
+		l.config.Rules = append(l.config.Rules, decodeRule(s, portal.Role, &l.found))
 	default:
 		l.decodeOther(s)
 	}

@@ -37,7 +37,8 @@ type SOCKS struct {
 	AuthUser       bool             // clients give a user and a password
 	Allow          []netip.Prefix   // clients; none: the LAN's networks
 	UDP, Bind      bool
-	Transparent    bool
+	Transparent    bool // takes LAN connections: those that rules send here, all to the Internet without such rules
+	ByTPROXY       bool // in the way that leaves packets as they are, where the kernel has it
 	MaxConnections int
 	IdleTimeout    time.Duration
 }
@@ -127,6 +128,7 @@ func decodeSOCKS(s *section, role Role, found *problems) SOCKS {
 		Name: s.name, Enabled: d.bool("enabled", false), Listen: values(d, "listen", nil, parseListen), AllowWAN: d.bool("allow_wan", false),
 		AuthUser: choice(d, "auth", "none", "user") == "user", Allow: values(d, "allow", nil, parseNet),
 		UDP: d.bool("udp", true), Bind: d.bool("bind", true), Transparent: d.bool("transparent", false),
+		ByTPROXY:       choice(d, "transparent_by", "redirect", "tproxy") == "tproxy",
 		MaxConnections: d.number("max_connections", 10000, 1, maxProxyConnections, ""),
 		IdleTimeout:    time.Duration(d.number("idle_timeout", defaultIdleSeconds, 10, maxIdleSeconds, "")) * time.Second,
 	}
@@ -274,6 +276,7 @@ func parseWeight(text string) (Via, error) {
 // checkProxy holds the proxy's sections against each other.
 func (l *loader) checkProxy() {
 	c := l.config
+	l.checkTransparent()
 	for i := range c.SOCKS {
 		if c.SOCKS[i].Enabled {
 			l.checkSOCKS(&c.SOCKS[i])

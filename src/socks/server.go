@@ -61,6 +61,7 @@ type Options struct {
 type Counts struct {
 	Accepted, Strangers, TooMany, BadRequests, WrongUsers uint64
 	Connects, Binds, Associations, Failed                 uint64
+	Intercepted                                           uint64 // connections that were led here
 	UpBytes, DownBytes                                    uint64
 	Active                                                int64
 }
@@ -72,11 +73,22 @@ type Server struct {
 	counts struct {
 		accepted, strangers, tooMany, badRequests, wrongUsers atomic.Uint64
 		connects, binds, associations, failed, up, down       atomic.Uint64
+		intercepted                                           atomic.Uint64
 		active                                                atomic.Int64
 	}
 	mu   sync.Mutex
-	open map[net.Conn]struct{}
+	open map[net.Conn]*Connection
 	wg   sync.WaitGroup
+}
+
+// Connection is a client that is being served.
+type Connection struct {
+	From  netip.AddrPort
+	User  string    // empty: none was asked for
+	To    Address   // what was asked for; zero before that
+	Since time.Time // when it came
+	// Out leads to the destination of a Connect; nil before it stands, and for other commands.
+	Out Stream
 }
 
 // NewServer returns a server; Serve starts it.
@@ -96,14 +108,52 @@ func NewServer(o Options) *Server {
 	if o.Resolve == nil {
 		o.Resolve = Resolve
 	}
-	s := &Server{Options: o, open: make(map[net.Conn]struct{})}
-	if o.Users != nil {
-		s.users = make(map[string][sha256.Size]byte, len(o.Users))
-		for name, password := range o.Users {
-			s.users[name] = sha256.Sum256([]byte(password))
+	s := &Server{Options: o, open: make(map[net.Conn]*Connection)}
+	s.SetUsers(o.Users)
+	return s
+}
+
+// SetUsers changes who may use the server from now on, and their passwords; nil: no authentication.
+func (s *Server) SetUsers(users map[string]string) {
+	var sums map[string][sha256.Size]byte
+	if users != nil {
+		sums = make(map[string][sha256.Size]byte, len(users))
+		for name, password := range users {
+			sums[name] = sha256.Sum256([]byte(password))
 		}
 	}
-	return s
+	s.mu.Lock()
+	s.users = sums
+	s.mu.Unlock()
+}
+
+// known are the users.
+func (s *Server) known() map[string][sha256.Size]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.users
+}
+
+// Connections returns the clients of this moment, at most a given number.
+func (s *Server) Connections(most int) (list []Connection) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.open {
+		if len(list) == most {
+			break
+		}
+		list = append(list, *c)
+	}
+	return list
+}
+
+// note changes what is told of a client.
+func (s *Server) note(conn net.Conn, change func(*Connection)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.open[conn]; c != nil {
+		change(c)
+	}
 }
 
 // Counts returns the sums so far.
@@ -112,12 +162,17 @@ func (s *Server) Counts() Counts {
 	return Counts{
 		Accepted: c.accepted.Load(), Strangers: c.strangers.Load(), TooMany: c.tooMany.Load(), BadRequests: c.badRequests.Load(),
 		WrongUsers: c.wrongUsers.Load(), Connects: c.connects.Load(), Binds: c.binds.Load(), Associations: c.associations.Load(),
-		Failed: c.failed.Load(), UpBytes: c.up.Load(), DownBytes: c.down.Load(), Active: c.active.Load(),
+		Failed: c.failed.Load(), Intercepted: c.intercepted.Load(), UpBytes: c.up.Load(), DownBytes: c.down.Load(), Active: c.active.Load(),
 	}
 }
 
 // Serve accepts clients until ctx ends, and returns when all are gone. The listener is closed.
 func (s *Server) Serve(ctx context.Context, l *net.TCPListener) error {
+	return s.accept(ctx, l, s.serve)
+}
+
+// accept gives every client to handle, in a goroutine of its own.
+func (s *Server) accept(ctx context.Context, l *net.TCPListener, handle func(context.Context, *net.TCPConn, Client)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer s.wg.Wait()
 	defer cancel()
@@ -140,12 +195,12 @@ func (s *Server) Serve(ctx context.Context, l *net.TCPListener) error {
 		case err != nil:
 			return err
 		}
-		s.admit(ctx, conn)
+		s.admit(ctx, conn, handle)
 	}
 }
 
 // admit starts a client's goroutine, if it may come in.
-func (s *Server) admit(ctx context.Context, conn *net.TCPConn) {
+func (s *Server) admit(ctx context.Context, conn *net.TCPConn, handle func(context.Context, *net.TCPConn, Client)) {
 	from, ok := conn.RemoteAddr().(*net.TCPAddr)
 	if !ok || !s.allowed(from.AddrPort().Addr().Unmap()) {
 		s.counts.strangers.Add(1)
@@ -160,10 +215,10 @@ func (s *Server) admit(ctx context.Context, conn *net.TCPConn) {
 	}
 	s.counts.accepted.Add(1)
 	s.mu.Lock()
-	s.open[conn] = struct{}{}
+	s.open[conn] = &Connection{From: from.AddrPort(), Since: time.Now()}
 	s.mu.Unlock()
 	s.wg.Go(func() {
-		s.serve(ctx, conn, Client{From: from.AddrPort()})
+		handle(ctx, conn, Client{From: from.AddrPort()})
 		_ = conn.Close()
 		s.mu.Lock()
 		delete(s.open, conn)
@@ -198,10 +253,11 @@ func (s *Server) serve(ctx context.Context, conn *net.TCPConn, client Client) {
 		return
 	}
 	_ = conn.SetDeadline(time.Time{})
+	s.note(conn, func(c *Connection) { c.User, c.To = client.User, q.To })
 	switch {
 	case q.Command == Connect:
 		s.counts.connects.Add(1)
-		err = s.connect(ctx, conn, client, q.To)
+		err = s.connect(ctx, conn, client, q.To, func(bound Address) []byte { return AppendReply(nil, Succeeded, bound) })
 	case q.Command == Bind && s.Options.Bind:
 		s.counts.binds.Add(1)
 		err = s.bind(ctx, conn, client, q.To)
@@ -223,7 +279,7 @@ func (s *Server) serve(ctx context.Context, conn *net.TCPConn, client Client) {
 // negotiate reads greeting, password and request.
 func (s *Server) negotiate(ctx context.Context, conn net.Conn, client *Client) (Request, error) {
 	method := byte(methodNone)
-	if s.users != nil {
+	if s.known() != nil {
 		method = methodPassword
 	}
 	ok, err := readMethods(conn, method)
@@ -258,7 +314,7 @@ func (s *Server) negotiate(ctx context.Context, conn net.Conn, client *Client) (
 
 // knows compares in a time that tells nothing.
 func (s *Server) knows(user, password string) bool {
-	want, ok := s.users[user]
+	want, ok := s.known()[user]
 	got := sha256.Sum256([]byte(password))
 	return subtle.ConstantTimeCompare(got[:], want[:]) == 1 && ok
 }
@@ -272,14 +328,15 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-func (s *Server) connect(ctx context.Context, conn *net.TCPConn, client Client, to Address) error {
+// connect reaches the destination and relays until the end, after an answer.
+func (s *Server) connect(ctx context.Context, conn *net.TCPConn, client Client, to Address, answer func(bound Address) []byte) error {
 	dial, cancel := context.WithTimeout(ctx, dialTime)
 	out, bound, err := s.Connector.Connect(dial, client, to)
 	cancel()
 	if err != nil {
 		return err
 	}
-	return s.relay(conn, out, AppendReply(nil, Succeeded, bound))
+	return s.relay(conn, out, answer(bound))
 }
 
 // relay answers and then copies until the end.

@@ -43,7 +43,7 @@ func (k *kernel) cleanup(p Params, log *slog.Logger) error {
 // tables lists the nft tables that may be left behind; those with an owner only on kernels that know none. The guard is
 // meant to stay.
 func (p Params) tables() []string {
-	return []string{p.NFTable, p.NFTable + "_links", p.NFTable + "_dns", p.GuardTable + "_held"}
+	return []string{p.NFTable, p.NFTable + "_links", p.NFTable + "_dns", p.redirectTable(), p.GuardTable + "_held"}
 }
 
 func (k *kernel) cleanRules(family int, log *slog.Logger) error {

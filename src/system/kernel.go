@@ -46,6 +46,8 @@ func (k *kernel) make(o Object, same bool) (undo func() error, made bool, err er
 		return k.addr(o)
 	case Route:
 		return k.route(o)
+	case LocalRoute:
+		return k.localRoute(o)
 	case Rule:
 		return k.rule(o)
 	case Sysctl:
