@@ -336,6 +336,7 @@ func (s *Server) connect(ctx context.Context, conn *net.TCPConn, client Client, 
 	if err != nil {
 		return err
 	}
+	s.note(conn, func(c *Connection) { c.To, c.Out = to, out })
 	return s.relay(conn, out, answer(bound))
 }
 

@@ -405,3 +405,29 @@ func TestChain(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestUsersChange(t *testing.T) {
+	s, at := start(t, func(o *Options) { o.Users = map[string]string{"ann": "secret"} })
+	to := FromAddrPort(echo(t, "127.0.0.1:0"))
+	c, err := through(t, at, "ann", "secret", to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := s.Connections(10)
+	if len(list) != 1 || list[0].User != "ann" || list[0].To != to || list[0].Out == nil || list[0].From.Port() == 0 || list[0].Since.IsZero() {
+		t.Errorf("told of: %+v", list)
+	}
+	s.SetUsers(map[string]string{"ann": "other"})
+	if _, err := through(t, at, "ann", "secret", to); !errors.Is(err, ErrAuth) {
+		t.Errorf("the earlier password: %v", err)
+	}
+	again, err := through(t, at, "ann", "other", to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, one := len(s.Connections(10)), len(s.Connections(1)); n < 2 || one != 1 {
+		t.Errorf("%d connections, %d of at most one", n, one)
+	}
+	exchange(t, c) // goes on
+	exchange(t, again)
+}
