@@ -3,9 +3,12 @@
 // ten others shows here.
 //
 //	go run ./hack/sweep [-set profiles|grid] [-seeds 3] [-only rtt] [-up]
+//	go run ./hack/sweep -only rtt_120 -trace trace.jsonl && go run ./hack/plot trace.jsonl
 package main
 
 import (
+	"bufio"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -23,6 +26,8 @@ func main() {
 	only := flag.String("only", "", "only cells whose name contains this")
 	up := flag.Bool("up", false, "upload instead of download")
 	workers := flag.Int("workers", 2, "cells at a time")
+	traceTo := flag.String("trace", "", "run only the first cell, once, and write what its tunnels do into this file (see src/engine/trace; hack/plot draws it)")
+	seed := flag.Uint64("seed", 1, "the seed with -trace")
 	flag.Parse()
 	cells := enginetest.Profiles()
 	if *set == "grid" {
@@ -33,6 +38,13 @@ func main() {
 		if strings.Contains(c.Name, *only) {
 			chosen = append(chosen, c)
 		}
+	}
+	if *traceTo != "" {
+		if err := traced(chosen, *traceTo, *seed, !*up); err != nil {
+			fmt.Fprintln(os.Stderr, "sweep:", err)
+			os.Exit(1)
+		}
+		return
 	}
 	results := measure(chosen, *seeds, *workers, !*up)
 	sort.SliceStable(results, func(i, j int) bool { return results[i].Ratio < results[j].Ratio })
@@ -46,6 +58,32 @@ func main() {
 		}
 	}
 	fmt.Printf("%d cells, %d below their target\n", len(results), failed)
+}
+
+// lines writes a trace.
+type lines struct{ *bufio.Writer }
+
+// Line writes one line; an error is kept for Flush.
+func (l lines) Line(line []byte) {
+	l.Write(line)
+	l.WriteByte('\n')
+}
+
+// traced runs the first cell once and writes its trace.
+func traced(cells []enginetest.Cell, name string, seed uint64, down bool) error {
+	if len(cells) == 0 {
+		return errors.New("no cell has such a name")
+	}
+	file, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	out := lines{bufio.NewWriter(file)}
+	cells[0].Tracer = out
+	r := cells[0].Run(seed, down)
+	fmt.Println(enginetest.Header)
+	fmt.Println(r)
+	return errors.Join(out.Flush(), file.Close())
 }
 
 // measure runs the cells and shows progress on standard error.

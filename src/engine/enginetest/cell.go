@@ -6,6 +6,7 @@ import (
 	"sort"
 	"time"
 
+	"mpproxy/src/engine"
 	"mpproxy/src/linksim"
 	"mpproxy/src/linksim/traffic"
 )
@@ -16,6 +17,8 @@ type Cell struct {
 	Links []Link
 	// Target is the least share of the sum of ceilings; Floor the least share of the better link's.
 	Target, Floor float64
+	// Tracer, if set, gets what both tunnels tell (package trace).
+	Tracer engine.Tracer
 }
 
 // Result is what a Cell gave; rates in bit/s.
@@ -66,6 +69,9 @@ func (c Cell) Run(seed uint64, down bool) Result {
 		r.Better = max(r.Better, ceiling)
 	}
 	w := New(Config{Seed: seed, Links: c.Links})
+	if c.Tracer != nil {
+		w.Tell(c.Tracer)
+	}
 	s, rcv := w.Bulk(down, 300*time.Millisecond)
 	began := w.Now.Add(300 * time.Millisecond)
 	var samples []int64

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"mpproxy/src/engine"
 	"mpproxy/src/engine/mono"
 	"mpproxy/src/engine/node"
 	"mpproxy/src/engine/packet"
@@ -74,6 +75,12 @@ func (w *World) Close() {
 		s.deliver(w.Now)
 		s.Close(s.now())
 	}
+}
+
+// Tell has both tunnels, as they are now, tell a tracer what they do.
+func (w *World) Tell(to engine.Tracer) {
+	w.Router.Trace(w.Router.now(), "router", to)
+	w.Server.Trace(w.Server.now(), "server", to)
 }
 
 // Inject gives the server a datagram from anywhere, at once.
