@@ -10,7 +10,7 @@ limit=$((8 * 1000 * 1000))
 flags=()
 for cold in github.com/vishvananda/... github.com/google/nftables/... github.com/mdlayher/... github.com/digineo/... \
 	github.com/coreos/... golang.org/x/net/... encoding/json net regexp/... log/... os/... math/big \
-	mpproxy/src/cmd/... mpproxy/src/config mpproxy/src/control mpproxy/src/enrol mpproxy/src/pairing mpproxy/src/stats mpproxy/src/system; do
+	mpproxy/src/engine/trace mpproxy/src/cmd/... mpproxy/src/config mpproxy/src/control mpproxy/src/enrol mpproxy/src/pairing mpproxy/src/stats mpproxy/src/system; do
 	flags+=("-gcflags=$cold=-l")
 done
 out=build/cross
