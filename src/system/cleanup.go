@@ -34,6 +34,9 @@ func (k *kernel) cleanup(p Params, log *slog.Logger) error {
 	if err := errors.Join(k.cleanXT(p), k.cleanFirewalld()); err != nil {
 		errs = append(errs, fmt.Errorf("remove rules from the host's firewall: %w", err))
 	}
+	if err := k.cleanMPTCP(); err != nil {
+		errs = append(errs, fmt.Errorf("remove MPTCP endpoints: %w", err))
+	}
 	if err := k.sysctls.recover(); err != nil {
 		errs = append(errs, fmt.Errorf("restore kernel settings: %w", err))
 	}

@@ -46,6 +46,10 @@ func (k *kernel) make(o Object, same bool) (undo func() error, made bool, err er
 		return k.addr(o)
 	case Route:
 		return k.route(o)
+	case MPTCPSubflows:
+		return k.mptcpSubflows()
+	case MPTCPEndpoint:
+		return k.mptcpEndpoint(o)
 	case LocalRoute:
 		return k.localRoute(o)
 	case Rule:

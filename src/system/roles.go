@@ -21,6 +21,8 @@ type Router struct {
 	links   map[int]LinkState
 	tunnel  *Tunnel
 	circle  bool // the router's own traffic is left out, and that was said
+
+	multipath *Multipath
 }
 
 // OpenRouter removes what a killed daemon left, but for the guard, and changes nothing else yet. Every change is logged as
@@ -128,7 +130,7 @@ func (r *Router) applyCommon() error {
 			r.log.Warn("router_traffic is left out: a link is a tunnel itself, and its packets would go in circles")
 		}
 	}
-	return errors.Join(r.journal.Apply(commonGroup, marks), r.journal.Apply(ownGroup, own))
+	return errors.Join(r.journal.Apply(commonGroup, marks), r.journal.Apply(ownGroup, own), r.applyMultipath())
 }
 
 func (r *Router) applyTunnel() error {

@@ -114,11 +114,17 @@ func (s sysctls) path(key []string) string {
 }
 
 func (s sysctls) read(key []string) (string, error) {
+	if key[0] == mptcpLimit {
+		return readMPTCPLimit()
+	}
 	data, err := os.ReadFile(s.path(key))
 	return strings.TrimSpace(string(data)), err
 }
 
 func (s sysctls) write(key []string, value string) error {
+	if key[0] == mptcpLimit {
+		return writeMPTCPLimit(value)
+	}
 	return os.WriteFile(s.path(key), []byte(value+"\n"), 0)
 }
 
