@@ -3,6 +3,7 @@ package engine
 import (
 	"time"
 
+	"mpproxy/src/engine/congestion"
 	"mpproxy/src/engine/flowq"
 	"mpproxy/src/engine/mono"
 	"mpproxy/src/engine/packet"
@@ -74,6 +75,10 @@ type Params struct {
 	Profile flowq.Profile
 	// Scheduler by name.
 	Scheduler sched.Kind
+	// Congestion is the congestion control of paths that do not ask for another; none needs the scheduler "weighted".
+	Congestion congestion.Kind
+	// CopyMetered lets the scheduler "redundant" send copies over metered links, too.
+	CopyMetered bool
 	// QueueBytes, RepairBytes and LaneBytes bound the memory; 0 means the defaults.
 	QueueBytes, RepairBytes, LaneBytes int
 	// Random gives unpredictable numbers: challenges and the like.

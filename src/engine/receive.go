@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"mpproxy/src/engine/congestion"
 	"mpproxy/src/engine/flowq"
 	"mpproxy/src/engine/lane"
 	"mpproxy/src/engine/mono"
@@ -100,12 +101,12 @@ func (t *Tunnel) frames(now mono.Time, p *path.Path, r *Received) (eliciting boo
 				// The usual case: one packet, handed on in the buffer it came in.
 				start := r.Buf.Len() - len(d.Payload)
 				r.Buf.Slice(start, r.Buf.Len())
-				t.data(now, p, d, r.Buf, r.CE)
+				t.data(now, p, d, r.Buf, r)
 				return true
 			}
 			if b := t.params.Pool.Get(); b != nil {
 				b.Set(d.Payload)
-				t.data(now, p, d, b, r.CE)
+				t.data(now, p, d, b, r)
 			} else {
 				t.drops.Add(stats.PoolExhausted, 1)
 			}
@@ -121,14 +122,14 @@ func (t *Tunnel) frames(now mono.Time, p *path.Path, r *Received) (eliciting boo
 	return eliciting
 }
 
-// data takes one inner packet, or a part of one, over.
-func (t *Tunnel) data(now mono.Time, p *path.Path, d *wire.DataFrame, b *packet.Buf, ce bool) {
+// data takes one inner packet of the datagram r, or a part of one, over.
+func (t *Tunnel) data(now mono.Time, p *path.Path, d *wire.DataFrame, b *packet.Buf, r *Received) {
 	if d.Part != wire.Whole {
 		if b = t.parts.join(now, d, b, &t.drops); b == nil {
 			return
 		}
 	}
-	if !d.Laned && t.duplicate(d) {
+	if !d.Laned && t.duplicate(p.ID, r.Number, d) {
 		t.drops.Add(stats.LaneDuplicate, 1)
 		b.Release()
 		return
@@ -137,7 +138,7 @@ func (t *Tunnel) data(now mono.Time, p *path.Path, d *wire.DataFrame, b *packet.
 		b.Release()
 		return
 	}
-	if ce {
+	if r.CE {
 		flowq.MarkCE(b.Bytes()) // RFC 6040: congestion outside is congestion inside
 	}
 	t.lastData = now
@@ -165,15 +166,19 @@ func (c *came) keep(id uint32, r *session.Replay) {
 	c.next++
 }
 
-// duplicate reports that a packet without a lane came before.
-func (t *Tunnel) duplicate(d *wire.DataFrame) bool {
+// duplicate reports that a packet without a lane, come in that datagram, came before.
+func (t *Tunnel) duplicate(id uint32, number uint64, d *wire.DataFrame) bool {
 	switch {
 	case d.Repair && d.FromPath == 0 && d.FromNumber != 0:
 		return t.parts.came(uint16(d.FromNumber))
 	case d.Repair:
 		return t.cameBefore(d.FromPath, d.FromNumber)
 	}
-	return d.Part != wire.Whole && t.parts.came(d.PartID)
+	if d.Part != wire.Whole {
+		return t.parts.came(d.PartID)
+	}
+	other := t.others[id]
+	return other != nil && other.Judge(uint64(uint32(number))) == session.Duplicate
 }
 
 // cameBefore reports that the datagram which first carried a packet, or a repair of it, came before, and notes that
@@ -192,8 +197,17 @@ func (t *Tunnel) cameBefore(id, low uint32) bool {
 	if r.Judge(number) == session.Duplicate {
 		return true
 	}
-	r.Accept(number)
-	return false
+	// Not in the path's own window: the datagram itself may still come, and is to be acknowledged then.
+	other := t.others[id]
+	if other == nil {
+		if t.Path(id) == nil {
+			r.Accept(number)
+			return false
+		}
+		other = new(session.Replay)
+		t.others[id] = other
+	}
+	return !other.Accept(number) && other.Judge(number) == session.Duplicate
 }
 
 // admit checks that the peer may send this packet to us.
@@ -281,7 +295,9 @@ func (t *Tunnel) onUse(now mono.Time, p *path.Path, f *wire.PathUseFrame) {
 	}
 	p.SetUse(path.Use{
 		Metric: int(f.Metric), Overflow: f.Overflow, Standby: f.Standby, Metered: f.Metered, Limit: int64(f.Limit) * 125,
+		Congestion: t.allowed(congestion.Kind(f.Congestion)),
 	})
+	p.ChooseCongestion(now, t.params.Congestion)
 	t.refreshAt = now
 }
 

@@ -16,6 +16,7 @@ const (
 	controlLeft   = 1 << 30
 	controlNotice = 1 << 29
 	controlUse    = 1 << 28
+	controlCopy   = 1 << 27 // an inner packet that went over another path, too: not repaired
 )
 
 // repair is an inner packet whose datagram was lost.
@@ -103,6 +104,9 @@ func (t *Tunnel) salvage(now mono.Time, p *path.Path, r *recovery.Result) {
 		s := &r.Lost[i]
 		if s.Control&controlProbe != 0 {
 			p.MTU.ProbeLost(int(s.Control &^ controlProbe))
+		} else if s.Control == controlCopy {
+			t.release(s.Buf)
+			continue
 		} else if s.Control != 0 {
 			t.newsLost(s.Control)
 		}

@@ -27,6 +27,7 @@ func (t *Tunnel) Poll(now mono.Time, out *Batch) (more bool) {
 	t.sendControl(now, out)
 	t.sendAcks(now, out)
 	t.sendRepairs(now, out)
+	t.sendAllCopies(now, out)
 	more = t.sendQueued(now, out)
 	if t.trace != nil {
 		t.trace.look(now, t)
@@ -90,6 +91,9 @@ func (t *Tunnel) pick(now mono.Time, f *flowq.Flow) (p *path.Path, prev *packet.
 	if !f.Binding.HasLane || urgent {
 		return t.sched.Single(now, f, size, urgent || class == flowq.Sparse, t.eligible), nil
 	}
+	if t.params.Scheduler == sched.Redundant {
+		return t.leading(now, size), nil
+	}
 	p, depth := t.sched.Spread(now, f.BacklogBytes(), size, t.eligible)
 	if p == nil || depth <= 0 {
 		return p, nil
@@ -135,7 +139,12 @@ func (t *Tunnel) sendHead(now mono.Time, f *flowq.Flow, prev *packet.Buf, p *pat
 	t.counts.PacketsOut++
 	t.counts.BytesOut += uint64(b.Len())
 	t.held += int64(b.Len())
+	original, copied := t.originalOf(p, &load)
 	t.sendData(now, p, load, !rising, out)
+	if copied {
+		t.copy(now, p, &original, out)
+		original.Buf.Release()
+	}
 }
 
 // sendData sends an inner packet over p, in two parts if the path is too small for it; again marks what does not count for
@@ -329,6 +338,7 @@ func (t *Tunnel) sendProbe(now mono.Time, p *path.Path, tell bool, out *Batch) {
 	u := p.Config.Use
 	out.arena = wire.PathUseFrame{
 		Metric: uint16(min(max(u.Metric, 0), 65535)), Overflow: u.Overflow, Standby: u.Standby, Metered: u.Metered, Limit: uint64(u.PeerLimit) / 125,
+		Congestion: uint8(u.Congestion),
 	}.Append(out.arena)
 	if opening {
 		out.arena = pad(out.arena, d, probeBytes)

@@ -25,7 +25,7 @@ func (t *Tunnel) NextTimeout() mono.Time {
 		if !waiting {
 			at = mono.Min(at, p.TailAt())
 		}
-		if waiting && p.Usable() && !p.Busy && !p.Pace.Ready() && p.HasWindow() {
+		if (waiting || t.copies[p.ID] != nil && t.copies[p.ID].n > 0) && p.Usable() && !p.Busy && !p.Pace.Ready() && p.HasWindow() {
 			// A path that is ready was passed over by choice.
 			at = mono.Min(at, p.NextSend())
 		}

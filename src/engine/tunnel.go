@@ -28,6 +28,8 @@ type Tunnel struct {
 	sched   *sched.Scheduler
 	paths   []*path.Path
 	replay  map[uint32]*session.Replay
+	others  map[uint32]*session.Replay // numbers of packets without a lane that came by repairs or copies
+	copies  map[uint32]*copies
 	came    came
 	offset  *recovery.Offset
 	repairs repairs
@@ -82,6 +84,8 @@ type Counts struct {
 	Lost, Repaired, Spurious uint64
 	// Acks are acknowledgement datagrams sent.
 	Acks uint64
+	// Copies are inner packets sent once more over another path by choice, not counted in the above.
+	Copies uint64
 }
 
 // response is an answer to a challenge; it goes to the path's address.
@@ -100,7 +104,7 @@ func New(now mono.Time, p Params) *Tunnel {
 	}
 	t := &Tunnel{
 		params: p, sched: sched.New(p.Scheduler, budget(p.Profile)), offset: &recovery.Offset{},
-		replay: make(map[uint32]*session.Replay), out: session.Down, ownedDst: p.Initiator,
+		replay: make(map[uint32]*session.Replay), others: make(map[uint32]*session.Replay), copies: make(map[uint32]*copies), out: session.Down, ownedDst: p.Initiator,
 		lastHeard: now, lastData: now, refreshAt: now,
 	}
 	if p.Initiator {
@@ -130,7 +134,7 @@ func (t *Tunnel) Start(now mono.Time, sending *session.Sending, ids session.Conn
 	}
 	t.sending, t.ids = sending, ids
 	t.offset = &recovery.Offset{}
-	t.replay = make(map[uint32]*session.Replay)
+	t.replay, t.others = make(map[uint32]*session.Replay), make(map[uint32]*session.Replay)
 	t.came = came{}
 	t.delivered = t.in.Flush(t.delivered)
 	in := t.in.Drops()
@@ -176,8 +180,9 @@ func (t *Tunnel) SetOwned(owned []netip.Prefix) { t.owned = owned }
 func (t *Tunnel) OpenPath(now mono.Time, s PathSpec, remote netip.AddrPort) *path.Path {
 	p := path.New(now, path.Config{
 		ID: s.ID, Link: int(s.Link), Overhead: s.Overhead, Use: s.Use,
-		Datagram: t.params.MTU + wire.HeaderBytes + FrameBytes + wire.TagBytes,
-		RTT:      s.RTT, Bandwidth: s.Bandwidth, Offset: t.offset, Seed: uint32(t.params.Seed),
+		Datagram:         t.params.MTU + wire.HeaderBytes + FrameBytes + wire.TagBytes,
+		TunnelCongestion: t.params.Congestion,
+		RTT:              s.RTT, Bandwidth: s.Bandwidth, Offset: t.offset, Seed: uint32(t.params.Seed),
 	})
 	if remote.IsValid() {
 		p.Peer.Trust(remote)
@@ -204,6 +209,8 @@ func (t *Tunnel) ClosePath(now mono.Time, id uint32) {
 		t.salvage(now, p, p.Sent.Abandon())
 		t.came.keep(id, t.replay[id])
 		delete(t.replay, id)
+		delete(t.others, id)
+		t.dropCopies(id)
 		t.sched.Forget(id)
 		t.in.SetPath(id, lane.PathInfo{})
 		t.refreshAt = now

@@ -25,6 +25,8 @@ type Sample struct {
 	Acked, Lost int64
 	// Spurious are bytes declared lost before that came after all.
 	Spurious int64
+	// AckedSent and LostSent are when the newest of the packets acknowledged and of those lost were sent; 0 if there are none.
+	AckedSent, LostSent mono.Time
 	// Inflight is what is still on the way afterwards.
 	Inflight int64
 	// Rate is the delivery rate over about one round trip; 0 if this acknowledgement gives none.
@@ -35,8 +37,8 @@ type Sample struct {
 	AppLimited bool
 	// Round says that a round trip has passed since the last Sample with Round.
 	Round bool
-	// RTT is the smoothed round trip, MinRTT its floor.
-	RTT, MinRTT time.Duration
+	// RTT is the smoothed round trip, MinRTT its floor, Latest the last sample of it.
+	RTT, MinRTT, Latest time.Duration
 	// Queue is the delay that the path's queue adds now, as predicted from the last measurement and what was sent since.
 	Queue time.Duration
 	// Flight is how long packets are on the way until they are acknowledged, in the mean.
@@ -65,4 +67,6 @@ type Controller interface {
 	Searching() bool
 	// State names what the algorithm does now, for status and traces.
 	State() string
+	// Resume starts from a bandwidth known from before, in bytes per second; 0 changes nothing.
+	Resume(bandwidth int64)
 }

@@ -59,4 +59,41 @@ const (
 	probeBackoffMax = 8 * time.Second
 	// probeGrowth is the growth in percent that makes a probe go on.
 	probeGrowth = 105
+
+	// fullSlack is how much of a window may be free for it to count as used: pacing and whole packets never fill it.
+	fullSlack = 3 * MTU
+	// deliveryRounds is after how many round trips an old delivery rate begins to be forgotten.
+	deliveryRounds = 8
+	// longIdle is a pause after which a window says little (RFC 2861; ENGINE: careful resume).
+	longIdle = 10 * time.Second
+	// paceSlowStart and paceAvoidance are the windows per round trip that pacing allows: enough to double, and enough not to
+	// hold the window back (Linux has the same 2; RFC 9002 section 7.7 suggests 1.25).
+	paceSlowStart = 2.0
+	paceAvoidance = 1.25
+	// renoShrink is RFC 9002's kLossReductionFactor; cubicShrink and cubicC are RFC 9438's beta and C.
+	renoShrink  = 0.5
+	cubicShrink = 0.7
+	cubicC      = 0.4
+
+	// hystartMin and hystartMax bound the growth of the delay that ends slow start, hystartSamples round trips are looked
+	// at, and hystartRounds rounds of growing hystartSlower times slower confirm it (RFC 9406 section 4.3).
+	hystartMin     = 4 * time.Millisecond
+	hystartMax     = 16 * time.Millisecond
+	hystartSamples = 8
+	hystartSlower  = 4
+	hystartRounds  = 5
+
+	// inferredSearch and inferredGrowth are what a round without trouble adds, before and after the first trouble.
+	inferredSearch = 1.5
+	inferredGrowth = 1.05
+	// inferredBack is the share of what was delivered that is sent after trouble.
+	inferredBack = 0.92
+	// inferredLoss beyond twice the usual share lost is trouble, and inferredUsual is the most that is believed to be usual.
+	inferredLoss  = 0.03
+	inferredUsual = 0.10
+	// inferredQueue standing for a round is trouble, too.
+	inferredQueue = 40 * time.Millisecond
+	// inferredMost bounds the rate by what was ever delivered lately, and inferredLeast from below (64 kbit/s).
+	inferredMost  = 2.0
+	inferredLeast = 8000
 )

@@ -95,6 +95,7 @@ func (l *Local) SetLink(now mono.Time, id int, link Link) {
 	}
 	if p := l.Path(at.path); at.open && p != nil {
 		p.SetUse(link.Use)
+		l.ChooseCongestion(now, p)
 	}
 	if !at.open && l.Stands() {
 		l.openPath(now, id)

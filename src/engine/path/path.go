@@ -36,6 +36,8 @@ type Config struct {
 	// RTT is the handshake's round trip, 0 if unknown; Bandwidth what the link gave last time in bytes per second, 0 if unknown.
 	RTT       time.Duration
 	Bandwidth int64
+	// TunnelCongestion is the congestion control of paths that ask for none.
+	TunnelCongestion congestion.Kind
 	// Offset is the tunnel's common clock offset.
 	Offset *recovery.Offset
 	// Seed keeps the probes of paths apart.
@@ -54,6 +56,8 @@ type Use struct {
 	Metered bool
 	// Limit caps the sending rate in bytes per second; 0 is no cap. PeerLimit is the same for the peer's sending.
 	Limit, PeerLimit int64
+	// Congestion is the congestion control asked for; the default leaves it to each end.
+	Congestion congestion.Kind
 }
 
 // Path is one way between the portals. Its exported members are its parts; see New.
@@ -73,6 +77,7 @@ type Path struct {
 	// ConnID is the peer's name for the path; 0 until the tunnel has computed it.
 	ConnID uint32
 
+	chosen    congestion.Kind // what CC is
 	state     State
 	since     mono.Time
 	opened    mono.Time
@@ -102,9 +107,9 @@ func New(now mono.Time, c Config) *Path {
 }
 
 func (p *Path) newController(now mono.Time, rtt time.Duration, bandwidth int64) {
-	b := congestion.NewBBR(now, rtt, p.ID+p.Seed)
-	b.Resume(bandwidth)
-	p.CC = b
+	p.chosen = p.Congestion()
+	p.CC = congestion.New(p.chosen, now, rtt, p.ID+p.Seed)
+	p.CC.Resume(bandwidth)
 	p.Pace = Pacer{}
 }
 
@@ -206,6 +211,7 @@ func (p *Path) learn(now mono.Time, r *recovery.Result) {
 	inflight, _ := p.Sent.Inflight()
 	p.CC.OnAck(congestion.Sample{
 		Now: now, Acked: r.AckedBytes, Lost: r.LostBytes, Spurious: int64(r.Late) * congestion.MTU, Inflight: inflight,
+		AckedSent: newestSent(r.Acked), LostSent: newestSent(r.Lost), Latest: p.Sent.RTT.Latest(),
 		Rate: r.Rate, SendRate: r.SendRate, AppLimited: r.Limited, Round: r.Round,
 		RTT: p.Sent.RTT.Smoothed(), Flight: p.Sent.Flight(), MinRTT: p.Sent.RTT.Min(),
 		Queue: p.Queue(now), RoundQueue: r.RoundQueue, Deviation: p.Sent.Delay.Deviation(),

@@ -25,7 +25,27 @@ const (
 	Earliest Kind = iota
 	// Greedy lets every path take from one queue whenever its congestion control lets it.
 	Greedy
+	// Weighted shares the packets of backlogged flows by the capacity of the paths, as delivery rate and loss show it.
+	Weighted
+	// Redundant sends everything on every path: the one that is ahead takes new packets, the others their copies.
+	Redundant
 )
+
+// kinds are the names in the words of the configuration.
+var kinds = [...]string{"earliest", "greedy", "weighted", "redundant"}
+
+// String is the name in the configuration.
+func (k Kind) String() string { return kinds[min(int(k), len(kinds)-1)] }
+
+// ParseKind is the reverse of String; ok is false for a name that is none.
+func ParseKind(name string) (k Kind, ok bool) {
+	for i, n := range kinds {
+		if n == name {
+			return Kind(i), true
+		}
+	}
+	return Earliest, false
+}
 
 const (
 	// Quantum of backlog (bytes) is what makes a flow worth spreading.
@@ -49,6 +69,9 @@ type Scheduler struct {
 	turn   int
 	spread map[uint32]bool // paths within the budget
 	ways   []way           // scratch
+	shares []share         // of Weighted
+	spare  []share         // scratch
+	clock  int64           // of Weighted: the share that was served last
 }
 
 // New returns a scheduler that spreads flows over paths whose one-way delays differ by at most budget.
@@ -73,6 +96,9 @@ func (s *Scheduler) Refresh(paths []*path.Path) {
 			limit = limit * hysteresis / 100
 		}
 		s.spread[p.ID] = p.Usable() && p.Base()-best <= limit
+	}
+	if s.kind == Weighted {
+		s.weigh(paths)
 	}
 }
 
@@ -145,8 +171,11 @@ func moves(now mono.Time, b *flowq.Binding, gain, whole time.Duration) bool {
 // arrive in order (sending from the future, as in STTF). A path for which the backlog is not deep enough can only hurt
 // the flow and gets nothing; a flow that is limited by its own window thus stays on the paths that are fast enough for it.
 func (s *Scheduler) Spread(now mono.Time, backlog, size int, paths []*path.Path) (best *path.Path, depth int) {
-	if s.kind == Greedy {
+	switch s.kind {
+	case Greedy:
 		return s.greedy(paths), 0
+	case Weighted:
+		return s.weighted(size, paths), 0
 	}
 	s.order(now, paths)
 	for i := range s.ways {
@@ -199,6 +228,9 @@ func (s *Scheduler) ahead(i int) int {
 
 // Ahead is how long the deepest path's packets must stand in a spread flow's queue for it to be fed from the future.
 func (s *Scheduler) Ahead(now mono.Time, paths []*path.Path) time.Duration {
+	if s.kind != Earliest {
+		return 0
+	}
 	s.order(now, paths)
 	var rate int64
 	for _, w := range s.ways {

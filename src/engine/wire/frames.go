@@ -176,12 +176,18 @@ type PathUseFrame struct {
 	Standby, Metered bool
 	// Limit is how fast the receiver of this frame may send on the path, in kbit/s; 0 is no limit.
 	Limit uint64
+	// Congestion is the congestion control asked for on the path, 0 if the choice is left to the receiver of this frame:
+	// 1 bbr, 2 cubic, 3 newreno, 4 none.
+	Congestion uint8
 }
 
 const (
 	useOverflow = 1 << iota
 	useStandby
 	useMetered
+	// useCongestion is where three bits with Congestion begin, maxCongestion the greatest value that means something.
+	useCongestion = 3
+	maxCongestion = 4
 )
 
 // Append appends the frame.
@@ -196,17 +202,18 @@ func (f PathUseFrame) Append(dst []byte) []byte {
 	if f.Metered {
 		flags |= useMetered
 	}
+	flags |= min(f.Congestion, maxCongestion) << useCongestion
 	return binary.AppendUvarint(append(appendU16(append(dst, byte(TypePathUse)), f.Metric), flags), f.Limit)
 }
 
 func (f *PathUseFrame) parse(r *reader) {
 	metric, flags := r.u16(), r.u8()
-	if flags&^(useOverflow|useStandby|useMetered) != 0 {
+	if flags>>useCongestion > maxCongestion {
 		r.fail(ErrReserved)
 	}
 	*f = PathUseFrame{
 		Metric: metric, Overflow: flags&useOverflow != 0, Standby: flags&useStandby != 0, Metered: flags&useMetered != 0,
-		Limit: r.uvarint(maxLimit),
+		Limit: r.uvarint(maxLimit), Congestion: flags >> useCongestion,
 	}
 }
 

@@ -1,0 +1,133 @@
+package congestion
+
+import (
+	"time"
+
+	"mpproxy/src/engine/mono"
+)
+
+// Inferred is what stands in for congestion control under the name "none": a rate inferred from what arrives and what is
+// lost, as mud and others do it. It grows while nothing speaks against it, but never beyond what some multiple of the
+// delivered rate allows, and backs off to what was delivered when more is lost than the link loses anyway, or when packets
+// pile up. It is no fair neighbour on a shared link, and finds the capacity later than BBR. Make it with NewInferred.
+type Inferred struct {
+	rate      float64 // bytes per second
+	delivered maxFilter
+	round     int64 // delivery rate in this round
+	acked     int64 // bytes in this round
+	lost      int64
+	usual     float64 // share lost while nothing piles up
+	limited   bool    // there was too little to send in this round
+	searching bool
+	rounds    int
+	rtt       time.Duration
+	handshake time.Duration
+	backed    bool
+}
+
+var _ Controller = (*Inferred)(nil)
+
+// NewInferred returns a controller that begins with the first window over the given round trip (0 if unknown).
+func NewInferred(_ mono.Time, rtt time.Duration) *Inferred {
+	if rtt <= 0 {
+		rtt = 100 * time.Millisecond
+	}
+	return &Inferred{rtt: rtt, handshake: rtt, searching: true, rate: float64(perSecond(InitialWindow, rtt))}
+}
+
+// OnAck collects a round's measurements and judges them at its end.
+func (i *Inferred) OnAck(s Sample) {
+	i.rtt = s.RTT
+	i.acked += s.Acked
+	i.lost = max(i.lost+s.Lost-s.Spurious, 0)
+	i.limited = i.limited || s.AppLimited
+	if s.Rate > 0 && (!s.AppLimited || s.Rate > i.delivered.get()) {
+		i.delivered.update(s.Rate)
+		i.round = max(i.round, s.Rate)
+	}
+	if !s.Round {
+		return
+	}
+	i.judge(s)
+	i.round, i.acked, i.lost, i.limited = 0, 0, 0, false
+	if i.rounds++; i.rounds >= deliveryRounds {
+		i.rounds = 0
+		i.delivered.advance()
+	}
+}
+
+// judge moves the rate once a round trip.
+func (i *Inferred) judge(s Sample) {
+	total := i.acked + i.lost
+	if total == 0 || s.Rate == 0 && i.lost == 0 {
+		return
+	}
+	share := float64(i.lost) / float64(total)
+	piled := s.RoundQueue > inferredQueue
+	i.backed = false
+	switch {
+	case piled || share > 2*i.usual+inferredLoss:
+		if i.round > 0 {
+			i.rate = min(i.rate, max(float64(i.round)*inferredBack, i.rate/2))
+		} else {
+			i.rate /= 2
+		}
+		i.searching, i.backed = false, true
+	case i.limited:
+	case i.searching:
+		i.rate *= inferredSearch
+	default:
+		i.rate *= inferredGrowth
+	}
+	if !piled {
+		// What is lost without a queue is the link's own; it is learnt slowly, so that a policer is not learnt as a bad link.
+		i.usual += (min(share, inferredUsual) - i.usual) / 32
+	}
+	if most := float64(i.delivered.get()) * inferredMost; most > 0 {
+		i.rate = min(i.rate, most)
+	}
+	i.rate = max(i.rate, inferredLeast)
+}
+
+// OnSilence halves the rate.
+func (i *Inferred) OnSilence(mono.Time) { i.rate = max(i.rate/2, inferredLeast) }
+
+// OnIdle halves it after a long pause: the link may be another by now.
+func (i *Inferred) OnIdle(_ mono.Time, idle time.Duration) {
+	if idle > longIdle {
+		i.rate = max(i.rate/2, inferredLeast)
+	}
+}
+
+// PacingRate is the inferred rate.
+func (i *Inferred) PacingRate() int64 { return int64(i.rate) }
+
+// Window is only a bound on what may be on the way if nothing comes back.
+func (i *Inferred) Window() int64 {
+	return max(bytesIn(int64(i.rate), 2*i.rtt+inferredQueue), MinWindow)
+}
+
+// Bandwidth is what was delivered at best lately, but not more than is sent.
+func (i *Inferred) Bandwidth() int64 { return min(i.delivered.get(), int64(i.rate)) }
+
+// Searching reports that nothing spoke against a higher rate yet.
+func (i *Inferred) Searching() bool { return i.searching }
+
+// Resume starts from a rate known from before.
+func (i *Inferred) Resume(bandwidth int64) {
+	if bandwidth > 0 {
+		i.rate = max(i.rate, float64(bandwidth))
+		i.delivered.set(bandwidth)
+	}
+}
+
+// State names what the last round led to.
+func (i *Inferred) State() string {
+	switch {
+	case i.searching:
+		return "searching"
+	case i.backed:
+		return "backing-off"
+	}
+	return "growing"
+}

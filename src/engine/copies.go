@@ -1,0 +1,135 @@
+package engine
+
+import (
+	"mpproxy/src/engine/mono"
+	"mpproxy/src/engine/path"
+	"mpproxy/src/engine/recovery"
+	"mpproxy/src/engine/sched"
+	"mpproxy/src/engine/wire"
+)
+
+// maxCopies bounds the copies that wait for a path: older ones would come long after the packet itself.
+const maxCopies = 32
+
+// copies are packets that went over one path and are to go over another too, oldest first. The zero value is ready.
+type copies struct {
+	ring    [maxCopies]recovery.Payload
+	head, n int
+}
+
+// copiesOf returns the copies that wait for a path; nil if it gets none.
+func (t *Tunnel) copiesOf(p *path.Path) *copies {
+	if t.params.Scheduler != sched.Redundant || p.Metric != t.metric || p.Metered && !t.params.CopyMetered {
+		return nil
+	}
+	c := t.copies[p.ID]
+	if c == nil {
+		c = &copies{}
+		t.copies[p.ID] = c
+	}
+	return c
+}
+
+// copy has a packet that just went over from sent on every other path, too.
+func (t *Tunnel) copy(now mono.Time, from *path.Path, load *recovery.Payload, out *Batch) {
+	for _, p := range t.eligible {
+		if p == from || !p.Usable() {
+			continue
+		}
+		c := t.copiesOf(p)
+		if c == nil {
+			continue
+		}
+		if c.n == maxCopies {
+			t.release(c.pop().Buf)
+		}
+		again := *load
+		again.Buf = load.Buf.Retain()
+		t.held += int64(again.Buf.Len())
+		c.ring[(c.head+c.n)%maxCopies] = again
+		c.n++
+		t.sendCopies(now, p, c, out)
+	}
+}
+
+// sendCopies sends what waits, as far as the path lets it. Urgent ones go ahead of its pacing.
+func (t *Tunnel) sendCopies(now mono.Time, p *path.Path, c *copies, out *Batch) {
+	for c.n > 0 && len(out.Datagrams) < maxBatch {
+		if !p.CanSend() && !(c.ring[c.head].Urgent && p.CanUrge()) {
+			return
+		}
+		load := c.pop()
+		load.Control = controlCopy
+		t.counts.Copies++
+		t.sendData(now, p, load, true, out)
+	}
+}
+
+// sendAllCopies is for copies that had to wait.
+func (t *Tunnel) sendAllCopies(now mono.Time, out *Batch) {
+	if len(t.copies) == 0 {
+		return
+	}
+	for _, p := range t.paths {
+		if c := t.copies[p.ID]; c != nil && p.Usable() {
+			t.sendCopies(now, p, c, out)
+		}
+	}
+}
+
+func (c *copies) pop() recovery.Payload {
+	load := c.ring[c.head]
+	c.ring[c.head] = recovery.Payload{}
+	c.head = (c.head + 1) % maxCopies
+	c.n--
+	return load
+}
+
+// dropCopies forgets what waits for a path that is closed.
+func (t *Tunnel) dropCopies(id uint32) {
+	c := t.copies[id]
+	if c == nil {
+		return
+	}
+	for c.n > 0 {
+		t.release(c.pop().Buf)
+	}
+	delete(t.copies, id)
+}
+
+// leading is the path that takes a spread flow's next packet when all paths get it: one that has sent all its copies, and of
+// those the soonest.
+func (t *Tunnel) leading(now mono.Time, size int) *path.Path {
+	var best *path.Path
+	var bestAt int64
+	for _, p := range t.eligible {
+		if !p.CanSend() || !t.sched.Spreads(p.ID) {
+			continue
+		}
+		if c := t.copies[p.ID]; c != nil && c.n > 0 {
+			continue
+		}
+		if at := int64(p.Arrival(now, size, 1)); best == nil || at < bestAt {
+			best, bestAt = p, at
+		}
+	}
+	return best
+}
+
+// originalOf is what a packet about to go over p for the first time is called in its copies, with a reference of its own; ok is
+// false if there are to be none, or if it has no name because it goes in parts.
+func (t *Tunnel) originalOf(p *path.Path, load *recovery.Payload) (named recovery.Payload, ok bool) {
+	if t.params.Scheduler != sched.Redundant {
+		return named, false
+	}
+	named = *load
+	if !load.Laned {
+		frame := dataFrame(load, false)
+		if load.Buf.Len()+wire.HeaderBytes+frame.HeaderBytes()+wire.TagBytes > p.MTU.Size() {
+			return named, false
+		}
+		named.FromPath, named.FromNumber = p.ID, uint32(p.Sent.Next())
+	}
+	named.Buf = load.Buf.Retain()
+	return named, true
+}
