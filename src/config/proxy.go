@@ -198,6 +198,12 @@ func (d *decoder) password(name string) Password {
 	return p
 }
 
+// CheckPassword says what is wrong with a password that is to be kept; nil: nothing.
+func CheckPassword(text string) error {
+	_, err := parsePassword(text)
+	return err
+}
+
 // parsePassword holds a password to what RFC 1929 can carry.
 func parsePassword(text string) (Password, error) {
 	text = strings.TrimRight(text, "\r\n")

@@ -22,6 +22,7 @@ const (
 	CmdPair   = "pair"   // server: Action is one of those below; Text is an enrol.Order, the result an enrol.Issued or a list of them
 	CmdJob    = "job"    // what takes longer: Action start with Name and Text, or poll with Name, the job's id; a portal.Job
 	CmdLimits = "limits" // what this version cannot do yet: a list of config.Limit
+	CmdSecret = "secret" // Action set: the password Name ("user.ann", "relay.nl") is Text, empty for none; list: the names of those set
 	CmdRing   = "ring"   // the last minutes of each connection: a portal.Ring
 	CmdEvents = "events" // what happened lately: a list of portal.Event
 	CmdPeers  = "peers"  // server: lists, or changes the router Name; the result is a list of enrol.Router
@@ -30,6 +31,8 @@ const (
 
 	ActionPause  = "pause"  // stop using the link until resume or a restart
 	ActionResume = "resume" // use it again
+
+	ActionSet = "set" // a password
 
 	ActionStart = "start" // a job
 	ActionPoll  = "poll"  // how far the job Name is

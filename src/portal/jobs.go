@@ -20,7 +20,12 @@ const (
 	JobJoin  = "join"  // JoinOptions: pair, start the service, look whether all works
 	JobCheck = "check" // a configuration's text that is not saved yet: its Steps are the errors and warnings
 	JobUndo  = "undo"  // nothing: the settings as they were before the last join
+	JobSpeed = "speed" // nothing: how fast the tunnel is now; uses up to 40 MB. A running router only
+	JobRelay = "relay" // a relay's name: whether the server can be reached through it. A running router only
 )
+
+// jobFunc does a job. text is what it takes.
+type jobFunc func(ctx context.Context, text string, told func(Step)) error
 
 const (
 	// jobLife is for how long a job that has ended is remembered.
@@ -51,7 +56,8 @@ type Desk struct {
 	Log     *slog.Logger
 
 	recent *recent
-	next   control.Handler // what else is asked; nil: nobody
+	jobsOf map[string]jobFunc // what the role can do beside
+	next   control.Handler    // what else is asked; nil: nobody
 	mu     sync.Mutex
 	jobs   []*Job
 	lastID int
@@ -68,6 +74,10 @@ func (d *Desk) Handle(ctx context.Context, q control.Request) (any, error) {
 		return nil, fmt.Errorf("a job can be told start and poll, not '%s'", q.Action)
 	case q.Cmd == control.CmdLimits:
 		return config.Limits(), nil
+	case q.Cmd == control.CmdSecret && q.Action == control.ActionSet:
+		return nil, d.setSecret(ctx, q.Name, q.Text)
+	case q.Cmd == control.CmdSecret && q.Action == control.ActionList:
+		return d.knownSecrets()
 	case q.Cmd == control.CmdRing && d.recent != nil:
 		return d.recent.ring(), nil
 	case q.Cmd == control.CmdEvents && d.recent != nil:
@@ -98,6 +108,12 @@ func (d *Desk) start(q control.Request) (any, error) {
 			}
 			return startService(ctx)
 		}
+	case JobSpeed, JobRelay:
+		job := d.jobsOf[q.Name]
+		if job == nil {
+			return nil, errors.New("this needs the service to run")
+		}
+		run = func(ctx context.Context, told func(Step)) error { return job(ctx, q.Text, told) }
 	default:
 		return nil, fmt.Errorf("there is no job '%s'", q.Name)
 	}

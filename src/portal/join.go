@@ -53,6 +53,11 @@ type Step struct {
 	Text  string `json:"text"`
 	// Ms is the round trip of a link that answered.
 	Ms float64 `json:"ms,omitempty"`
+	// BitsPerSecond and Bytes are what a speed test measured and used.
+	BitsPerSecond float64 `json:"bits_per_second,omitempty"`
+	Bytes         int64   `json:"bytes,omitempty"`
+	// Addresses are those that the server gave.
+	Addresses []string `json:"addresses,omitempty"`
 }
 
 // The states of a Step.
@@ -100,7 +105,7 @@ func Join(ctx context.Context, o JoinOptions, told func(Step)) error {
 		return err
 	}
 	told(Step{ID: "server", State: StepWell, Text: "the server knows this router now"})
-	told(Step{ID: "addresses", State: StepWell, Text: "addresses received: " + innerText(inner)})
+	told(Step{ID: "addresses", State: StepWell, Text: "addresses received: " + strings.Join(innerAddresses(inner), ", "), Addresses: innerAddresses(inner)})
 	if err := o.step("paired"); err != nil {
 		return err
 	}
@@ -124,14 +129,13 @@ func linkStep(l JoinLink, g greeted) Step {
 	return s
 }
 
-func innerText(c *wire.SessionConfig) string {
-	var list []string
+func innerAddresses(c *wire.SessionConfig) (list []string) {
 	for _, a := range []netip.Prefix{c.Address4, c.Address6} {
 		if a.IsValid() {
 			list = append(list, a.Addr().String())
 		}
 	}
-	return strings.Join(list, ", ")
+	return list
 }
 
 // newConfig is what a router's file begins with if there is none.

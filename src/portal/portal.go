@@ -107,7 +107,8 @@ type running struct {
 	memory  memory
 	group   *group
 	shared  *shared
-	undo    []func() error // what to do at the end, last first
+	jobs    map[string]jobFunc // what the role can do beside; set before control starts
+	undo    []func() error     // what to do at the end, last first
 	mu      sync.Mutex
 }
 
@@ -139,13 +140,13 @@ func (p *running) close() error {
 	return errors.Join(errs...)
 }
 
-// startControl answers status and commands at the control socket.
+// startControl answers status and commands at the control socket, and does the role's jobs.
 func (p *running) startControl(handler control.Handler, tunnels func() []named) {
 	handler = p.withTrace(p.withReload(handler), tunnels)
 	forgetMenus()
 	lately := newRecent(handler)
 	p.group.start(funcTask{"recent", lately.run})
-	desk := &Desk{ConfigFile: p.ConfigFile, Running: true, Log: p.log, recent: lately, next: handler}
+	desk := &Desk{ConfigFile: p.ConfigFile, Running: true, Log: p.log, recent: lately, jobsOf: p.jobs, next: handler}
 	p.group.start(control.NewServer(p.Socket, desk.Handle))
 }
 

@@ -30,11 +30,19 @@ const (
 	proxyPort = 1080
 )
 
-// newStreamPool makes the memory of streams, beside that of packets.
+// streamMemory is the memory of streams, beside that of packets: most at most.
+func streamMemory(most int64) int64 { return min(most, machineMemory()/streamShare) }
+
+// newStreamPool makes the memory of streams.
 func (p *running) newStreamPool(most int64) *mpp.Pool {
-	most = min(most, machineMemory()/streamShare)
+	p.allowStreams(most)
+	return mpp.NewPool(int(streamMemory(most)))
+}
+
+// allowStreams lets this program have the memory of streams.
+func (p *running) allowStreams(most int64) {
+	most = streamMemory(most)
 	debug.SetMemoryLimit(p.memory.goLimit + most + most/4)
-	return mpp.NewPool(int(most))
 }
 
 // proxyServer is one socks section, running.
@@ -46,7 +54,10 @@ type proxyServer struct {
 	devices   func() []string // of the LAN
 	listenUDP func() (*net.UDPConn, error)
 	links     func() []string // devices that lead to the Internet
-	mu        sync.Mutex      // guards what follows
+	cancel    context.CancelFunc
+	done      chan struct{}
+	mu        sync.Mutex        // guards what follows
+	users     map[string]string // nil: no authentication
 	server    *socks.Server
 	open      map[netip.AddrPort]struct{}
 	said      string
@@ -148,25 +159,18 @@ func (s *proxyServer) places() []netip.AddrPort {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.server == nil {
-		s.server = socks.NewServer(s.options(nets))
+		o := s.options(nets)
+		o.Users = s.users
+		s.server = socks.NewServer(o)
 	}
 	return at
 }
 
 func (s *proxyServer) options(nets []netip.Prefix) socks.Options {
-	o := socks.Options{
+	return socks.Options{
 		Allow: nets, Connector: s.connector, Guard: s.guard, Bind: s.section.Bind, UDP: s.section.UDP,
 		MaxConnections: s.section.MaxConnections, Idle: s.section.IdleTimeout, ListenUDP: s.listenUDP,
 	}
-	if s.section.AuthUser {
-		o.Users = make(map[string]string)
-		for _, u := range s.run.cfg.Users {
-			if u.Enabled && !u.Password.IsZero() {
-				o.Users[u.Name] = u.Password.Text()
-			}
-		}
-	}
-	return o
 }
 
 // addTo adds the server's sums to a status. Safe for concurrent use.
@@ -220,7 +224,7 @@ func (p *running) guardOwn(private bool) socks.Guard {
 		if !private {
 			return socks.Public(a)
 		}
-		for _, s := range p.cfg.SOCKS {
+		for _, s := range p.configuration().SOCKS {
 			if slices.Contains(s.Listen, a) {
 				return false
 			}

@@ -35,7 +35,7 @@ const (
 // localProxy connects the programs of the LAN: over several links where a route says so, else directly.
 type localProxy struct {
 	portal  *local
-	servers []*proxyServer
+	servers []*proxyServer // under mu
 	client  *streams.Client
 	pool    *mpp.Pool
 	direct  socks.Direct
@@ -45,45 +45,19 @@ type localProxy struct {
 	counts  struct{ multipath, plain, fallbacks atomic.Uint64 }
 }
 
-// startProxy starts the servers of the socks sections; nil if there is none.
+// startProxy starts the servers of the socks sections. Without any it only has the keys for streams of its own.
 func (r *local) startProxy() *localProxy {
 	p := r.run
-	if !slices.ContainsFunc(p.cfg.SOCKS, func(s config.SOCKS) bool { return s.Enabled }) {
-		return nil
-	}
-	l := &localProxy{portal: r, pool: p.newStreamPool(streamPool), who: make(map[uint64][2]string)}
+	l := &localProxy{portal: r, pool: mpp.NewPool(int(streamMemory(streamPool))), who: make(map[uint64][2]string)}
 	l.direct.Guard = p.guardOwn(true)
 	l.client = streams.NewClient(p.shared.clock.Now, l.pool, uint32(randomNumber()))
 	p.atEnd(func() error { l.client.Close(); return nil })
-	for _, section := range p.cfg.SOCKS {
-		if !section.Enabled {
-			continue
-		}
-		places := directory{configFile: p.ConfigFile}
-		devices := func(names []string) []string {
-			places.look()
-			return places.devices(r.sys.wans.devices(names))
-		}
-		server := &proxyServer{run: p, section: section, connector: l, guard: l.direct.Guard, listenUDP: l.listenUDP,
-			devices: func() []string { return devices(p.configuration().Portal.Local.LAN) },
-			links: func() []string {
-				var names []string
-				for _, k := range p.configuration().EnabledLinks() {
-					names = append(names, k.Interface)
-				}
-				return devices(names)
-			}}
-		l.servers = append(l.servers, server)
-		p.group.start(server)
-	}
+	l.follow(p.cfg)
 	return l
 }
 
 // after follows the session's keys, in the loop.
 func (l *localProxy) after() {
-	if l == nil {
-		return
-	}
 	if root := l.portal.RootKeys(); root != nil && root != l.root {
 		l.root = root
 		l.client.SetSecret(mpp.NewSecret(root.Suite(), root.Export(mppLabel)))
@@ -323,14 +297,15 @@ func (k knownLink) dial(to string) func(context.Context) (net.Conn, error) {
 
 // status describes the proxy; nil if there is none.
 func (l *localProxy) status() *stats.Proxy {
-	if l == nil {
+	servers := l.running()
+	if len(servers) == 0 {
 		return nil
 	}
 	out := &stats.Proxy{
 		Multipath: l.counts.multipath.Load(), Plain: l.counts.plain.Load(), Fallbacks: l.counts.fallbacks.Load(),
 		MemoryBytes: l.pool.Used(), MemoryLimitBytes: l.pool.Limit(), Streams: []stats.ProxyStream{},
 	}
-	for _, s := range l.servers {
+	for _, s := range servers {
 		s.addTo(out)
 	}
 	slices.Sort(out.Listen)
@@ -345,6 +320,9 @@ func (l *localProxy) status() *stats.Proxy {
 		}
 	}
 	l.who = alive
+	for _, s := range servers {
+		out.Streams = append(out.Streams, s.direct(shownStreams-len(out.Streams))...)
+	}
 	slices.SortFunc(out.Streams, func(a, b stats.ProxyStream) int { return strings.Compare(a.Destination, b.Destination) })
 	return out
 }

@@ -72,6 +72,7 @@ func (s *localSystem) reload(ctx context.Context, next *config.Config) (changes 
 	if remotes := next.EnabledRemotes(); len(remotes) > 0 && s.setRemote(remotes[0]) {
 		changes = append(changes, "endpoints of server "+remotes[0].Name)
 	}
+	changes = append(changes, s.portal.proxy.follow(next)...)
 	other, one := s.rewant(next.Portal)
 	changes, err = append(changes, other...), errors.Join(err, one)
 	s.look(ctx)

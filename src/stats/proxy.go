@@ -28,13 +28,14 @@ type Proxy struct {
 	ReplayedSubflows uint64        `json:"replayed_subflows"` // on the server: copies of earlier ones
 	MemoryBytes      int           `json:"memory_bytes"`      // of streams now
 	MemoryLimitBytes int           `json:"memory_limit_bytes"`
-	Streams          []ProxyStream `json:"streams"` // multipath connections now, at most as many as are of use to people
+	Streams          []ProxyStream `json:"streams"` // connections now, at most as many as are of use to people
 }
 
-// ProxyStream is one multipath connection.
+// ProxyStream is one connection of a program. Of a direct one, which the kernel copies, bytes and subflows are not known.
 type ProxyStream struct {
 	Client        string         `json:"client,omitempty"`
 	Destination   string         `json:"destination,omitempty"`
+	Direct        bool           `json:"direct,omitempty"` // from this machine to the destination, without the other portal
 	AgeSeconds    float64        `json:"age_seconds"`
 	SentBytes     uint64         `json:"sent_bytes"`
 	ReceivedBytes uint64         `json:"received_bytes"`
@@ -64,6 +65,9 @@ func (p *Proxy) people(out *strings.Builder) {
 		fmt.Fprintf(out, "\nMultipath connections of routers: %d since the start, over %d subflows\n", p.Multipath, p.Subflows)
 	}
 	for _, s := range p.Streams {
+		if s.Direct {
+			continue
+		}
 		var ways []string
 		for _, k := range s.Subflows {
 			ways = append(ways, fmt.Sprintf("%s %d %%", k.Via, share(k, s.Subflows)))
