@@ -22,8 +22,12 @@ type bench struct {
 	report
 	program   string
 	wireguard string
+	quic      string
+	profile   string // only these profiles
 	runs      int
-	ours      bool // no other program, one cipher: for comparing builds
+	duration  time.Duration // that a flow is measured for
+	settle    time.Duration // before that
+	ours      bool          // no other program, one cipher: for comparing builds
 	began     time.Time
 }
 
@@ -39,7 +43,9 @@ var sections = []struct {
 	{"y1", "one TCP flow over clean links", (*bench).clean},
 	{"y8", "one TCP flow over lossy links", (*bench).lossy},
 	{"y3", "a link goes silent, or loses its carrier", (*bench).failover},
+	{"mpp", "the multipath proxy over the 16 profiles (PROFILE=name,name chooses)", (*bench).mppProfiles},
 	{"y5", "a call beside four flows that load links with deep buffers", (*bench).calls},
+	{"profiles", "Y2: the sixteen profiles, both ways, with cubic, bbr and QUIC inside, beside OpenVPN over MPTCP", (*bench).profiles},
 }
 
 func main() {
@@ -48,9 +54,13 @@ func main() {
 	b := &bench{began: time.Now()}
 	flag.StringVar(&b.program, "program", "build/mpproxy", "the program")
 	flag.StringVar(&b.wireguard, "wireguard", "build/wireguard-go", "wireguard-go, to compare with")
+	flag.StringVar(&b.quic, "quic", "build/bench/quic", "the QUIC flow")
+	flag.StringVar(&b.profile, "profile", "", "only these profiles, with commas between (rtt_120, or jit_5_reorder)")
 	flag.IntVar(&b.runs, "runs", 3, "repetitions of every live measurement")
-	flag.BoolVar(&b.ours, "ours", false, "unshaped path: leave the other program and the other cipher out")
-	out := flag.String("out", "build/bench", "where the tables go")
+	flag.DurationVar(&b.duration, "duration", 10*time.Second, "how long a flow is measured (profiles and what is built on them)")
+	flag.DurationVar(&b.settle, "settle", 3*time.Second, "how long a flow may settle before")
+	flag.BoolVar(&b.ours, "ours", false, "leave other programs, single links and the other cipher out")
+	flag.StringVar(&b.out, "out", "build/bench", "where the tables go")
 	only := flag.String("only", "", "sections to run, with commas between: "+sectionNames())
 	host := flag.String("reach", "", "only see whether a host answers through the tunnel (used by the program itself)")
 	flag.Parse()
@@ -61,12 +71,12 @@ func main() {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(2)
 	}
+	restore := allowCubic()
 	err := b.play(*only)
+	restore()
 	b.print(os.Stdout)
-	head := fmt.Sprintf("%s, %d processors, %d runs, %s; medians. Control: the same without the tunnel, or the other program.",
-		time.Now().Format("2006-01-02 15:04"), runtime.NumCPU(), b.runs, runtime.Version())
-	err = errors.Join(err, b.write(*out, head))
-	fmt.Printf("\n%d measured, %d missed their target, in %.0f s; tables and plots in %s\n", len(b.rows), b.missed(), time.Since(b.began).Seconds(), *out)
+	fmt.Printf("\n%d measured, %d missed their target, %d not measured, in %.0f s; tables and plots in %s\n",
+		len(b.rows), b.missed(), len(b.leftOut), time.Since(b.began).Seconds(), b.out)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
@@ -94,7 +104,17 @@ func (b *bench) check(only string, rest []string) error {
 			return fmt.Errorf("there is no section %q; sections are: %s", name, sectionNames())
 		}
 	}
-	return nil
+	if b.duration < time.Second || b.duration > 10*time.Minute || b.settle < 0 || b.settle > time.Minute {
+		return fmt.Errorf("duration %v, settle %v: a flow is measured for 1 s to 10 m, after 0 to 60 s", b.duration, b.settle)
+	}
+	_, err := cellsOf(chosen(b.profile))
+	return err
+}
+
+// head says when and where the run was made.
+func (b *bench) head() string {
+	return fmt.Sprintf("%s, %d processors, %d runs, %v after %v, %s; medians. Control: the same without the tunnel, or the other program.",
+		time.Now().Format("2006-01-02 15:04"), runtime.NumCPU(), b.runs, b.duration, b.settle, runtime.Version())
 }
 
 func chosen(only string) []string {
@@ -117,6 +137,9 @@ func (b *bench) play(only string) error {
 		if err := s.run(b); err != nil {
 			b.say("%s: %v", s.name, err)
 			errs = append(errs, fmt.Errorf("section %s did not run to its end", s.name))
+		}
+		if err := b.write(b.head()); err != nil { // after each: a long run may be interrupted
+			return err
 		}
 	}
 	return errors.Join(errs...)

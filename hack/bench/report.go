@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -21,6 +22,7 @@ type row struct {
 	bound   float64   // the target, if judged
 	judge   verdict
 	note    string
+	hidden  bool // only in the CSV: a table shows it in another form
 }
 
 // verdict says how the median is held against the target.
@@ -113,8 +115,13 @@ func number(f float64) string {
 	return strconv.FormatFloat(f, 'f', 3, 64)
 }
 
-// report collects rows and prints what happens meanwhile.
-type report struct{ rows []*row }
+// report collects rows, tables and plots.
+type report struct {
+	rows    []*row
+	tables  []*table
+	leftOut []string // what could not be measured, and why
+	out     string   // folder for all of it
+}
 
 func (r *report) add(rows ...*row) {
 	r.rows = append(r.rows, rows...)
@@ -134,6 +141,9 @@ func (r *report) missed() (n int) {
 func (r *report) print(w io.Writer) {
 	section := ""
 	for _, one := range r.rows {
+		if one.hidden {
+			continue
+		}
 		if one.section != section {
 			section = one.section
 			fmt.Fprintf(w, "\n%s\n", section)
@@ -141,18 +151,33 @@ func (r *report) print(w io.Writer) {
 		c := one.cells()
 		fmt.Fprintf(w, "  %-46s %9s %-9s %-18s %9s %-10s %-7s %s\n", c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7])
 	}
+	for _, t := range r.tables {
+		fmt.Fprintf(w, "\n%s", t.text())
+	}
+	for _, what := range r.leftOut {
+		fmt.Fprintf(w, "\nnot measured: %s", what)
+	}
 }
 
-// write leaves the tables as Markdown and CSV, and a plot of each section.
-func (r *report) write(dir, head string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+// save writes one file of the report, at once: a long run may be interrupted.
+func (r *report) save(name, text string) error {
+	file := filepath.Join(r.out, name)
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err
 	}
+	return os.WriteFile(file, []byte(text), 0o644)
+}
+
+// write leaves the tables as Markdown and CSV, and a plot of each section of rows.
+func (r *report) write(head string) error {
 	var md strings.Builder
 	fmt.Fprintf(&md, "# Measurements\n\n%s\n", head)
 	bySection := map[string][]*row{}
 	var order []string
 	for _, one := range r.rows {
+		if one.hidden {
+			continue
+		}
 		if bySection[one.section] == nil {
 			order = append(order, one.section)
 		}
@@ -165,14 +190,20 @@ func (r *report) write(dir, head string) error {
 			fmt.Fprintf(&md, "| %s |\n", strings.Join(one.cells(), " | "))
 		}
 		fmt.Fprintf(&md, "\n![%s](%s)\n", section, plot)
-		if err := os.WriteFile(filepath.Join(dir, plot), []byte(bars(section, bySection[section])), 0o644); err != nil {
+		if err := r.save(plot, bars(section, bySection[section])); err != nil {
 			return err
 		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, "bench.md"), []byte(md.String()), 0o644); err != nil {
-		return err
+	for _, t := range r.tables {
+		md.WriteString("\n" + t.markdown())
+		if err := errors.Join(r.save(t.name+".md", "# Measurements\n\n"+head+"\n\n"+t.markdown()), r.save(t.name+".csv", t.csv())); err != nil {
+			return err
+		}
 	}
-	return r.writeCSV(filepath.Join(dir, "bench.csv"))
+	if len(r.leftOut) > 0 {
+		md.WriteString("\n## Not measured\n\n- " + strings.Join(r.leftOut, "\n- ") + "\n")
+	}
+	return errors.Join(r.save("bench.md", md.String()), r.writeCSV(filepath.Join(r.out, "bench.csv")))
 }
 
 func (r *report) writeCSV(file string) error {

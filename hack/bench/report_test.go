@@ -44,10 +44,10 @@ func TestVerdictFollowsTheControl(t *testing.T) {
 // TestFilesAreWellFormed reads back what is written.
 func TestFilesAreWellFormed(t *testing.T) {
 	dir := t.TempDir()
-	var r report
+	r := report{out: dir, leftOut: []string{"this, for want of that"}}
 	r.add(&row{section: "Y1 flows & more", what: "a <b>", unit: "share", values: []float64{0.9, 1.0, 0.95}, control: []float64{1}, judge: atLeast, bound: 0.97},
 		&row{section: "Y1 flows & more", what: "nothing", unit: "ms"})
-	if err := r.write(dir, "head"); err != nil {
+	if err := r.write("head"); err != nil {
 		t.Fatal(err)
 	}
 	plot, err := os.Open(filepath.Join(dir, "y1.svg"))
