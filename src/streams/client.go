@@ -36,6 +36,10 @@ type Client struct {
 	secret   mpp.Secret
 	has      bool
 	ticket   uint64
+	shake    Shake
+	shaken   bool      // the secret is of a handshake of ours, not of a session
+	made     time.Time // when that was
+	doubt    bool      // the server may not know it any more
 	streams  map[*Stream]struct{}
 	shelves  map[string]*shelf
 }
@@ -50,7 +54,7 @@ func (c *Client) SetSecret(s mpp.Secret) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.has || s.ID() != c.secret.ID() {
-		c.secret, c.has, c.ticket = s, true, 0
+		c.secret, c.has, c.ticket, c.shaken, c.doubt = s, true, 0, false, false
 	}
 }
 
@@ -65,7 +69,7 @@ func (c *Client) next() (mpp.Secret, uint64, bool) {
 // Open begins a stream over these ways, all at the same time; data goes over the first that stands.
 func (c *Client) Open(ways []Way) (*Stream, error) {
 	c.mu.Lock()
-	has := c.has
+	has := c.has || c.shake != nil
 	c.mu.Unlock()
 	if !has || len(ways) == 0 {
 		return nil, ErrNoSecret
@@ -142,17 +146,18 @@ func (c *Client) connect(s *Stream, w Way, ids *atomic.Uint32) *subflow {
 	if err != nil {
 		return nil
 	}
-	secret, ticket, ok := c.next()
+	took := time.Since(begin)
+	hello, seal, open, err := c.introduce(ctx, conn)
 	id := ids.Add(1)
-	seal, open, err := secret.Client(ticket)
-	if !ok || err != nil || id > 0xffff {
+	if err != nil || id > 0xffff {
 		conn.Close()
 		return nil
 	}
 	k := newSubflow(conn, uint16(id), w.Name, seal, open)
-	k.hello = mpp.AppendHello(nil, secret.ID(), ticket)
+	k.hello = hello
+	k.unheard = func() { c.distrust(hello) }
 	if w.Direct {
-		k.rtt = time.Since(begin)
+		k.rtt = took
 	}
 	k.stream = s
 	if !s.add(k) {

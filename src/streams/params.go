@@ -5,10 +5,13 @@ import "time"
 const (
 	// helloTime is what a stranger has for a hello and a first record.
 	helloTime = 10 * time.Second
+	// refuseTime is what a peer has to hear a refusal.
+	refuseTime = 2 * time.Second
 	// secretTime is how long a hello waits for its secret: our own handshake may be a moment behind.
 	secretTime = time.Second
-	// keptSecrets is how many secrets of a peer are good at a time: the newest and what is still under way.
-	keptSecrets = 3
+	// keptSecrets is how many secrets of a peer are good at a time: the session's newest and what is still under way, and
+	// those that each of several subflows made without a session.
+	keptSecrets = 8
 	// keptInstances is how many starts of a router are remembered for its MIDs.
 	keptInstances = 4
 	// maxStrangers bounds connections without a valid hello.

@@ -3,6 +3,7 @@ package streams
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -17,6 +18,8 @@ type ServerOptions struct {
 	Pool  *mpp.Pool
 	// Handle serves a new stream of a peer, in a goroutine of its own.
 	Handle func(ctx context.Context, peer string, s *Stream)
+	// Answer, if set, answers those who make a secret without a session.
+	Answer Answer
 	// MaxStreams bounds the streams of one peer; 0 means no bound.
 	MaxStreams int
 }
@@ -24,6 +27,7 @@ type ServerOptions struct {
 // ServerCounts are a server's sums.
 type ServerCounts struct {
 	Subflows, Streams, Refused uint64
+	Shaken                     uint64 // secrets made without a session
 	// Strangers are connections without a good hello, Replayed those with one that was used before.
 	Strangers, Replayed uint64
 	Active              int
@@ -37,7 +41,8 @@ type Server struct {
 	fresh     chan struct{} // closed when secrets change
 	secrets   map[uint64]*keyed
 	peers     map[string]*peer
-	counts    struct{ subflows, streams, refused, strangers, replayed atomic.Uint64 }
+	shakes    rateLimit
+	counts    struct{ subflows, streams, refused, strangers, replayed, shaken atomic.Uint64 }
 }
 
 // keyed is a secret that a peer may use.
@@ -63,17 +68,23 @@ func NewServer(o ServerOptions) *Server {
 
 // AddSecret lets a peer open subflows with a secret; its oldest ones end with that.
 func (s *Server) AddSecret(name string, secret mpp.Secret) {
+	s.addSecret(&keyed{name, secret, mpp.NewTickets()})
+}
+
+// addSecret returns what is kept: another one if it was there already.
+func (s *Server) addSecret(k *keyed) *keyed {
+	name, secret := k.peer, k.secret
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.secrets[secret.ID()] != nil {
-		return
+	if old := s.secrets[secret.ID()]; old != nil {
+		return old
 	}
 	p := s.peers[name]
 	if p == nil {
 		p = &peer{streams: make(map[uint64]*Stream), instances: make(map[uint32]*mpp.Tickets)}
 		s.peers[name] = p
 	}
-	s.secrets[secret.ID()] = &keyed{name, secret, mpp.NewTickets()}
+	s.secrets[secret.ID()] = k
 	p.secrets = append(p.secrets, secret.ID())
 	if len(p.secrets) > keptSecrets {
 		delete(s.secrets, p.secrets[0])
@@ -81,6 +92,7 @@ func (s *Server) AddSecret(name string, secret mpp.Secret) {
 	}
 	close(s.fresh)
 	s.fresh = make(chan struct{})
+	return k
 }
 
 // RemovePeer ends all that a peer has.
@@ -106,7 +118,7 @@ func (s *Server) RemovePeer(name string) {
 // Counts returns the sums so far.
 func (s *Server) Counts() ServerCounts {
 	c := &s.counts
-	out := ServerCounts{Subflows: c.subflows.Load(), Streams: c.streams.Load(), Refused: c.refused.Load(), Strangers: c.strangers.Load(), Replayed: c.replayed.Load()}
+	out := ServerCounts{Shaken: c.shaken.Load(), Subflows: c.subflows.Load(), Streams: c.streams.Load(), Refused: c.refused.Load(), Strangers: c.strangers.Load(), Replayed: c.replayed.Load()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range s.peers {
@@ -174,6 +186,10 @@ func (s *Server) ServeConn(ctx context.Context, conn net.Conn) {
 	}
 	s.counts.subflows.Add(1)
 	k.stream = stream
+	if stream.has(k.id) { // two starts of a router drew the same number
+		s.counts.refused.Add(1)
+		refuse(conn, k.seal, stream.MID(), mpp.CodeInUse)
+	}
 	if !stream.add(k) {
 		_ = conn.Close()
 		return
@@ -186,16 +202,11 @@ func (s *Server) welcome(ctx context.Context, conn net.Conn) (*subflow, *Stream,
 	_ = conn.SetDeadline(time.Now().Add(helloTime))
 	b := buffers.Get().(*[bufferBytes]byte)
 	defer buffers.Put(b)
-	n, err := readAtLeast(conn, b[:], 0, mpp.HelloBytes)
+	in := &intake{conn: conn, b: b[:]}
+	owner, made, ticket, err := s.owner(ctx, conn, in)
 	if err != nil {
 		s.counts.strangers.Add(1)
 		return nil, nil, err
-	}
-	id, ticket, err := mpp.ParseHello(b[:n])
-	owner := s.find(ctx, id)
-	if err != nil || owner == nil {
-		s.counts.strangers.Add(1)
-		return nil, nil, mpp.ErrHello
 	}
 	if !owner.tickets.Fresh(ticket) {
 		s.counts.replayed.Add(1)
@@ -205,13 +216,17 @@ func (s *Server) welcome(ctx context.Context, conn net.Conn) (*subflow, *Stream,
 	if err != nil {
 		return nil, nil, err
 	}
-	in := &intake{conn: conn, open: open, b: b[:], used: mpp.HelloBytes, n: n}
+	in.open = open
 	first, err := in.record()
 	if err != nil {
 		s.counts.strangers.Add(1)
 		return nil, nil, err
 	}
-	if !owner.tickets.Use(ticket) {
+	if made {
+		s.counts.shaken.Add(1)
+		owner = s.addSecret(owner)
+	}
+	if owner == nil || !owner.tickets.Use(ticket) {
 		s.counts.replayed.Add(1)
 		return nil, nil, mpp.ErrHello
 	}
@@ -233,6 +248,32 @@ func (s *Server) welcome(ctx context.Context, conn net.Conn) (*subflow, *Stream,
 	k.rest = append([]byte(nil), in.b[in.used:in.n]...)
 	k.first = append([]byte(nil), first...)
 	return k, stream, nil
+}
+
+// owner reads the hello, after a handshake if there is one, and finds the secret that it names; made says that it is of
+// this handshake, and to be kept once it is proved.
+func (s *Server) owner(ctx context.Context, conn net.Conn, in *intake) (owner *keyed, made bool, ticket uint64, err error) {
+	if err := in.have(1); err != nil {
+		return nil, false, 0, err
+	}
+	if in.b[0] == shakeMagic && s.Answer != nil {
+		if owner, err = s.answer(conn, in); err != nil {
+			return nil, false, 0, err
+		}
+		made = true
+	}
+	if err := in.have(mpp.HelloBytes); err != nil {
+		return nil, false, 0, err
+	}
+	id, ticket, err := mpp.ParseHello(in.b[in.used:in.n])
+	in.used += mpp.HelloBytes
+	if err == nil && owner == nil {
+		owner = s.find(ctx, id)
+	}
+	if err != nil || owner == nil || made && owner.secret.ID() != id {
+		return nil, false, 0, mpp.ErrHello
+	}
+	return owner, made, ticket, nil
 }
 
 // await keeps a subflow that waits for a stream.
@@ -368,8 +409,14 @@ func (s *Server) stream(ctx context.Context, name string, mid uint64) (*Stream, 
 	return stream, 0
 }
 
-// refuse tells an authenticated peer why not.
+// refuse tells an authenticated peer why not, and waits until it has heard: closing with unread bytes would take the
+// answer back.
 func refuse(conn net.Conn, seal *mpp.Sealer, mid uint64, code mpp.Code) {
 	b := make([]byte, mpp.RecordSpace, 256)
-	_, _ = conn.Write(seal.Seal(mpp.AppendFrame(b, &mpp.Frame{Type: mpp.FrameReset, MID: mid, Code: code})))
+	_, err := conn.Write(seal.Seal(mpp.AppendFrame(b, &mpp.Frame{Type: mpp.FrameReset, MID: mid, Code: code})))
+	if half, ok := conn.(interface{ CloseWrite() error }); ok && err == nil {
+		_ = half.CloseWrite()
+		_ = conn.SetDeadline(time.Now().Add(refuseTime))
+		_, _ = io.CopyN(io.Discard, conn, maxTail)
+	}
 }

@@ -219,6 +219,14 @@ func (s *Stream) finish() {
 	})
 }
 
+// has reports whether there is a subflow of this number.
+func (s *Stream) has(id uint16) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.conn.Info(s.clock(), id)
+	return ok
+}
+
 // add gives the stream a subflow; false if it cannot take it.
 func (s *Stream) add(k *subflow) bool {
 	s.mu.Lock()
@@ -253,6 +261,9 @@ func (s *Stream) drop(k *subflow) {
 	}
 	s.changed()
 }
+
+// MID returns the connection's id.
+func (s *Stream) MID() uint64 { return s.conn.MID() }
 
 // Info describes a stream.
 type Info struct {

@@ -15,20 +15,22 @@ import (
 
 // subflow is one TCP connection of a stream.
 type subflow struct {
-	stream *Stream
-	id     uint16
-	name   string
-	rtt    time.Duration // as setting it up showed, or 0
-	conn   net.Conn
-	seal   *mpp.Sealer
-	open   *mpp.Opener
-	hello  []byte        // goes before the first record
-	first  []byte        // the plaintext of the first record, if that was opened already
-	rest   []byte        // came with the hello, or is the begin of a record
-	wake   chan struct{} // the stream has changed
-	gone   chan struct{} // the stream has dropped it
-	tuned  time.Time
-	tail   int
+	stream  *Stream
+	id      uint16
+	name    string
+	rtt     time.Duration // as setting it up showed, or 0
+	conn    net.Conn
+	seal    *mpp.Sealer
+	open    *mpp.Opener
+	hello   []byte        // goes before the first record
+	heard   bool          // something authentic has come
+	unheard func()        // called if the other side closed without a word; may be nil
+	first   []byte        // the plaintext of the first record, if that was opened already
+	rest    []byte        // came with the hello, or is the begin of a record
+	wake    chan struct{} // the stream has changed
+	gone    chan struct{} // the stream has dropped it
+	tuned   time.Time
+	tail    int
 }
 
 func newSubflow(conn net.Conn, id uint16, name string, seal *mpp.Sealer, open *mpp.Opener) *subflow {
@@ -51,7 +53,9 @@ func (k *subflow) run() {
 	prepare(k.conn)
 	var wg sync.WaitGroup
 	wg.Go(k.write)
-	_ = k.read()
+	if err := k.read(); err != nil && !k.heard && k.unheard != nil && k.hello == nil && !errors.Is(err, net.ErrClosed) {
+		k.unheard()
+	}
 	k.stream.drop(k)
 	wg.Wait()
 }
@@ -208,6 +212,7 @@ func (k *subflow) records(b []byte) error {
 		if took == 0 {
 			break
 		}
+		k.heard = true
 		b = b[took:]
 		s.mu.Lock()
 		err = s.conn.Receive(s.clock(), k.id, plain)

@@ -57,7 +57,7 @@ func (c *Client) take(w Way) (warmed, bool) {
 		out = s.ready[len(s.ready)-1]
 		s.ready = s.ready[:len(s.ready)-1]
 	}
-	for s.dialing+len(s.ready) < warmEach {
+	for s.dialing+len(s.ready) < warmEach && !c.mustShake() { // one makes a secret, the others use it
 		s.dialing++
 		go c.warm(s, w)
 	}
