@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -45,7 +46,8 @@ func JoinAndStart(ctx context.Context, o JoinOptions, told func(Step)) error {
 		return err
 	}
 	told(Step{ID: "started", State: StepWorking, Text: "starting the service"})
-	if err := waitSession(ctx, cfg.Portal.Control); err != nil {
+	session, err := waitSession(ctx, cfg.Portal.Control)
+	if err != nil {
 		told(Step{ID: "started", State: StepFailed, Text: err.Error()})
 		return err
 	}
@@ -56,7 +58,37 @@ func JoinAndStart(ctx context.Context, o JoinOptions, told func(Step)) error {
 		return nil
 	}
 	told(Step{ID: "internet", State: StepWell, Text: "Internet through the server works"})
+	told(tryNames(ctx, cfg, session.NameServers))
 	return nil
+}
+
+// triedName is looked up to see whether names can be; that it does not exist is an answer too.
+const triedName = "example.com."
+
+// tryNames looks a name up through the tunnel, by the name servers that the LAN gets.
+func tryNames(ctx context.Context, cfg *config.Config, offered []string) Step {
+	servers := cfg.Portal.DNSServers
+	for _, text := range offered {
+		if a, err := netip.ParseAddr(text); err == nil && len(cfg.Portal.DNSServers) == 0 {
+			servers = append(servers, a)
+		}
+	}
+	s := Step{ID: "names", State: StepNote}
+	switch {
+	case cfg.Portal.Local.DNS != config.DNSTunnel:
+		s.Text = "names are looked up as before, not through the server, as configured"
+	case len(servers) == 0:
+		s.Text = "names are looked up as before: the server names no name server"
+	default:
+		ctx, cancel := context.WithTimeout(ctx, throughPatience)
+		defer cancel()
+		_, err := overLink(servers, cfg.Portal.Device, 0).LookupNetIP(ctx, "ip4", triedName)
+		if missing := (*net.DNSError)(nil); err == nil || errors.As(err, &missing) && missing.IsNotFound {
+			return Step{ID: "names", State: StepWell, Text: "name service through the server works"}
+		}
+		s.Text = fmt.Sprintf("the name server %s does not answer through the server", servers[0])
+	}
+	return s
 }
 
 // menuCaches are where LuCI keeps which of its pages there are. It looks at our settings for that, but only once.
@@ -85,7 +117,7 @@ func startService(ctx context.Context) error {
 }
 
 // waitSession waits until the portal has its session.
-func waitSession(ctx context.Context, socket string) error {
+func waitSession(ctx context.Context, socket string) (stats.Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()
 	tick := time.NewTicker(250 * time.Millisecond)
@@ -93,16 +125,16 @@ func waitSession(ctx context.Context, socket string) error {
 	for {
 		var s stats.Status
 		err := control.Call(ctx, socket, control.Request{Cmd: control.CmdStatus}, &s)
-		if err == nil && len(s.Sessions) > 0 && s.Sessions[0].State == stats.SessionUp {
-			return nil
+		if err == nil && len(s.Sessions) > 0 && s.Sessions[0].State == stats.SessionUp && len(s.Sessions[0].InnerAddresses) > 0 {
+			return s.Sessions[0], nil
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			if err == nil && len(s.Sessions) > 0 && s.Sessions[0].Trouble != "" {
-				return errors.New("the service runs, but has no connection: " + s.Sessions[0].Trouble)
+				return stats.Session{}, errors.New("the service runs, but has no connection: " + s.Sessions[0].Trouble)
 			}
-			return errors.New("the service did not connect; its log says why: logread -e mpproxy")
+			return stats.Session{}, errors.New("the service did not connect; its log says why: logread -e mpproxy")
 		}
 	}
 }

@@ -31,6 +31,7 @@ type local struct {
 	lost     mono.Time // since when there is no session
 	sys      *localSystem
 	owned    []netip.Prefix
+	offers   []netip.Addr // name servers, the server's
 	proxy    *localProxy
 	devices  []string // of the links, as they were last found
 }
@@ -146,7 +147,7 @@ func (r *local) after(now mono.Time) {
 			owned = append(owned, netip.PrefixFrom(a.Addr(), a.Addr().BitLen()))
 		}
 	}
-	r.owned = owned
+	r.owned, r.offers = owned, c.DNS
 	r.SetOwned(owned)
 	if int(c.MTU) >= minInnerMTU && int(c.MTU) < r.MTU() {
 		r.SetMTU(int(c.MTU))

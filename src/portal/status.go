@@ -115,6 +115,9 @@ func (r *local) status(now mono.Time) stats.Status {
 	for _, p := range r.Paths() {
 		if p.Usable() {
 			s.RemoteEndpoint = p.Peer.Remote.String()
+			if a := p.Peer.Remote.Addr().Unmap(); a.Is4() && r.stands { // a server that translates does so to where it is reached
+				s.PublicAddress = a.String()
+			}
 		}
 	}
 	var links []stats.Link
@@ -140,6 +143,9 @@ func (r *local) status(now mono.Time) stats.Status {
 	}
 	for _, o := range r.owned {
 		s.InnerAddresses = append(s.InnerAddresses, o.Addr().String())
+	}
+	for _, a := range r.offers {
+		s.NameServers = append(s.NameServers, a.String())
 	}
 	out := r.run.status([]stats.Session{s}, links, stats.Drops{})
 	return out

@@ -43,6 +43,8 @@ type Session struct {
 	Trouble         string            `json:"trouble,omitempty"`         // in words: why there is no session, or what people should know of it
 	RemoteEndpoint  string            `json:"remote_endpoint,omitempty"` // address:port last heard of
 	InnerAddresses  []string          `json:"inner_addresses,omitempty"` // the router's, in the tunnel
+	PublicAddress   string            `json:"public_address,omitempty"`  // IPv4: as what the LAN is seen in the Internet, as far as the router knows
+	NameServers     []string          `json:"name_servers,omitempty"`    // that the server offers
 	MTUBytes        int               `json:"mtu_bytes"`                 // of inner packets
 	KeyAgeSeconds   float64           `json:"key_age_seconds"`
 	Paths           []Path            `json:"paths"`
