@@ -8,12 +8,15 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"strconv"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"mpproxy/src/socks"
 )
 
 // bulkPort is the server's TCP port. A client opens with 25 bytes: "D" or "U", a number for the transfer, and the
@@ -46,7 +49,7 @@ func withCongestion(name string) func(network, address string, c syscall.RawConn
 	}
 }
 
-// bulkMain is one TCP connection to the server: bulk NUMBER D|U SECONDS CONGESTION ADDRESS.
+// bulkMain is one TCP connection to the server: bulk NUMBER D|U SECONDS CONGESTION ADDRESS [PROXY].
 func bulkMain(args []string) error {
 	number, direction, congestion, address := args[0], args[1], args[3], args[4]
 	seconds, err := strconv.ParseFloat(args[2], 64)
@@ -59,7 +62,13 @@ func bulkMain(args []string) error {
 	}
 	until := time.Now().Add(time.Duration(seconds * float64(time.Second)))
 	dialer := net.Dialer{Control: withCongestion(congestion), Deadline: until}
-	conn, err := dialer.Dial("tcp", net.JoinHostPort(address, strconv.Itoa(bulkPort)))
+	to := net.JoinHostPort(address, strconv.Itoa(bulkPort))
+	var conn net.Conn
+	if len(args) > 5 {
+		conn, err = dialThrough(dialer, args[5], to)
+	} else {
+		conn, err = dialer.Dial("tcp", to)
+	}
 	if isTimeout(err) {
 		return nil // nothing came through in all that time: its rate is 0
 	} else if err != nil {
@@ -83,6 +92,26 @@ func bulkMain(args []string) error {
 		err = nil // the time was over, as planned
 	}
 	return err
+}
+
+// dialThrough connects by way of a SOCKS5 server.
+func dialThrough(dialer net.Dialer, proxy, to string) (net.Conn, error) {
+	relay, err := netip.ParseAddrPort(proxy)
+	if err != nil {
+		return nil, err
+	}
+	target, err := netip.ParseAddrPort(to)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := dialer.Dial("tcp", proxy)
+	if err != nil {
+		return nil, err
+	}
+	if err := socks.Through(context.Background(), conn, []socks.Hop{{At: socks.FromAddrPort(relay)}}, socks.FromAddrPort(target)); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
 }
 
 func isTimeout(err error) bool {

@@ -57,6 +57,8 @@ type Flow struct {
 	Congestion string // of the sending TCP, as the kernel names it; "" = DefaultCongestion
 	From       string // the client's side, a namespace's role; "" = client
 	To         string // the server's address; "" = ServerAddress
+	// Proxy, if not "", is the SOCKS5 server, address and port, that the lab's TCP client connects through.
+	Proxy string
 	// Program, if not "", runs in place of the lab's TCP client, with the arguments NUMBER, D or U, SECONDS and ADDRESS. The
 	// receiving end prints "b NUMBER NANOSECONDS BYTES" for every 100 ms, with the time of the monotonic clock; Serve starts
 	// the other end.
@@ -112,7 +114,7 @@ func (l *Lab) StartFlow(f Flow) (*Bulk, error) {
 	if f.Program != "" {
 		b.process, err = start(l.Namespace(from), nil, line, f.Program, number, letter, seconds, to)
 	} else {
-		b.process, err = startProgram(l.Namespace(from), line, "bulk", number, letter, seconds, cmp.Or(f.Congestion, DefaultCongestion), to)
+		b.process, err = startProgram(l.Namespace(from), line, "bulk", number, letter, seconds, cmp.Or(f.Congestion, DefaultCongestion), to, f.Proxy)
 	}
 	if err != nil {
 		return nil, err
