@@ -10,7 +10,7 @@ LINKS    ?=
 ROUTER   ?=
 DURATION ?=
 
-.PHONY: packages feed feed-check all cross check test demo bench fuzz clean help
+.PHONY: packages feed feed-check all cross check test demo bench bench-criteria fuzz clean help
 
 all: build/mpproxy
 
@@ -31,6 +31,9 @@ demo:
 
 bench:
 	hack/bench.sh
+
+bench-criteria:
+	ONLY=criteria hack/bench.sh
 
 fuzz:
 	hack/fuzz.sh '$(FUZZTIME)'

@@ -46,6 +46,11 @@ var sections = []struct {
 	{"mpp", "the multipath proxy over the 16 profiles (PROFILE=name,name chooses)", (*bench).mppProfiles},
 	{"y5", "a call beside four flows that load links with deep buffers", (*bench).calls},
 	{"profiles", "Y2: the sixteen profiles, both ways, with cubic, bbr and QUIC inside, beside OpenVPN over MPTCP", (*bench).profiles},
+	{"fairness", "one flow beside one of the kernel on the same link", (*bench).fairness},
+	{"modes", "goodput and delay of latency, balanced and throughput", (*bench).modes},
+	{"y5both", "asymmetric links with deep buffers, saturated both ways", (*bench).bothWays},
+	{"choices", "every scheduler with every congestion control", (*bench).choices},
+	{"criteria", "what the design asked for first, each with a control", (*bench).measureCriteria},
 }
 
 func main() {
