@@ -36,6 +36,7 @@ func (l *localProxy) follow(next *config.Config) (changes []string) {
 			changes = append(changes, "proxy "+c.Name)
 		}
 	}
+	l.followMPTCP(next)
 	l.mu.Lock()
 	l.servers = kept
 	l.mu.Unlock()
