@@ -9,9 +9,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"mpproxy/hack/lab"
@@ -46,6 +48,7 @@ var sections = []struct {
 	{"mpp", "the multipath proxy over the 16 profiles (PROFILE=name,name chooses)", (*bench).mppProfiles},
 	{"y5", "a call beside four flows that load links with deep buffers", (*bench).calls},
 	{"profiles", "Y2: the sixteen profiles, both ways, with cubic, bbr and QUIC inside, beside OpenVPN over MPTCP", (*bench).profiles},
+	{"holds", "how long packets wait for order, by the daemons' traces", (*bench).lanes},
 	{"fairness", "one flow beside one of the kernel on the same link", (*bench).fairness},
 	{"modes", "goodput and delay of latency, balanced and throughput", (*bench).modes},
 	{"y5both", "asymmetric links with deep buffers, saturated both ways", (*bench).bothWays},
@@ -77,6 +80,13 @@ func main() {
 		os.Exit(2)
 	}
 	restore := allowCubic()
+	go func() {
+		stop := make(chan os.Signal, 1)
+		signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM)
+		<-stop
+		restore() // the namespaces are left to the next run
+		os.Exit(130)
+	}()
 	err := b.play(*only)
 	restore()
 	b.print(os.Stdout)
