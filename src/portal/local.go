@@ -8,6 +8,7 @@ import (
 
 	"mpproxy/src/config"
 	"mpproxy/src/control"
+	"mpproxy/src/engine/congestion"
 	"mpproxy/src/engine/mono"
 	"mpproxy/src/engine/node"
 	"mpproxy/src/engine/packet"
@@ -206,5 +207,6 @@ func (r *local) setLink(now mono.Time, i int, l node.Link) {
 	l.Metric, l.Overflow = r.links[i].Metric, r.links[i].Overflow
 	l.Limit, l.PeerLimit = int64(r.links[i].UploadBitsPerSecond/8), int64(r.links[i].DownloadBitsPerSecond/8)
 	l.Metered, l.Standby = r.links[i].Metered, r.links[i].Metric > r.lowestMetric()
+	l.Congestion, _ = congestion.ParseKind(string(r.links[i].Congestion))
 	r.SetLink(now, i, l)
 }
