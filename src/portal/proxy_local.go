@@ -26,7 +26,9 @@ const (
 // localProxy connects the programs of the LAN: over several links where a route says so, else directly.
 type localProxy struct {
 	portal  *local
-	servers []*proxyServer // under mu
+	servers []*proxyServer // under mu, as the next two
+	retired []*proxyServer // whose last clients are still there
+	past    stats.Proxy    // sums of those whose clients have gone
 	client  *streams.Client
 	pool    *mpp.Pool
 	direct  socks.Direct
@@ -64,11 +66,16 @@ func (l *localProxy) status() *stats.Proxy {
 	if len(servers) == 0 {
 		return nil
 	}
-	out := &stats.Proxy{
-		Multipath: l.counts.multipath.Load(), Plain: l.counts.plain.Load(), Fallbacks: l.counts.fallbacks.Load(),
-		Tunnelled: l.counts.tunnelled.Load(), Retries: l.counts.retries.Load(), MPTCP: l.counts.mptcp.Load(),
-		MemoryBytes: l.pool.Used(), MemoryLimitBytes: l.pool.Limit(), Streams: []stats.ProxyStream{},
-	}
+	l.forgetRetired()
+	l.mu.Lock()
+	past := l.past
+	servers = append(servers, l.retired...)
+	l.mu.Unlock()
+	out := &past
+	out.Multipath, out.Plain, out.Fallbacks = l.counts.multipath.Load(), l.counts.plain.Load(), l.counts.fallbacks.Load()
+	out.Tunnelled, out.Retries, out.MPTCP = l.counts.tunnelled.Load(), l.counts.retries.Load(), l.counts.mptcp.Load()
+	out.MemoryBytes, out.MemoryLimitBytes, out.Streams = l.pool.Used(), l.pool.Limit(), []stats.ProxyStream{}
+	out.Listen = []string{}
 	for _, s := range servers {
 		s.addTo(out)
 	}
