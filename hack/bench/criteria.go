@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"mpproxy/hack/lab"
@@ -49,7 +50,7 @@ func (b *bench) measureCriteria() error {
 	t := &table{name: "criteria", title: "What the design asked for first",
 		columns: []string{"asked for", "how", "measured", "control", "wanted", "verdict"}}
 	b.tables = append(b.tables, t)
-	list := criteria()
+	list := slices.DeleteFunc(criteria(), func(c criterion) bool { return !strings.Contains(c.words, b.criterion) })
 	for i, c := range list {
 		if c.offers != nil {
 			if err := c.offers(b); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"mpproxy/hack/bench/chart"
 	"mpproxy/hack/lab"
 	"mpproxy/src/engine/mono"
 	"mpproxy/src/linksim"
@@ -103,7 +104,7 @@ func settled(rates []float64, from time.Duration, least, most float64) float64 {
 			mean += r / window
 		}
 		if mean >= least && mean <= most {
-			return (time.Duration(i)*samplePeriod - from).Seconds()
+			return max(0, time.Duration(i)*samplePeriod-from).Seconds()
 		}
 	}
 	return notMeasured
@@ -135,12 +136,21 @@ func (b *bench) followsRate() (f finding, err error) {
 			return err
 		}
 		rates := load.Rates()
+		if err := b.drawEvent("a link's rate falls and rises", rates, full); err != nil {
+			return err
+		}
 		fall = settled(rates[:min(len(rates), int(up/samplePeriod))], down, (1-eventTolerance)*less, (1+eventTolerance)*less)
 		rise = settled(rates, up, (1-eventTolerance)*full, 2*full)
 		return nil
 	})
 	return finding{fmt.Sprintf("at the new sum after %s s down, %s s up", orNever(fall), orNever(rise)), "the link's rate is set in the emulator",
 		fmt.Sprintf("<= %.0f s down, %.0f s up", mostFall, mostRise), within(fall, mostFall) && within(rise, mostRise)}, err
+}
+
+// drawEvent draws a flow that something happened to.
+func (b *bench) drawEvent(what string, rates []float64, full float64) error {
+	axes := chart.Axes{Title: what + ", under one flow down", X: "s", Y: "Mbit/s", Marks: []chart.Mark{{Name: "sum", Y: full / 1e6}}}
+	return b.save("criteria/"+fileName(what)+".svg", chart.Lines(axes, chart.Even("flow", samplePeriod.Seconds(), millions(rates))))
 }
 
 func within(v, most float64) bool { return v != notMeasured && v <= most }
@@ -169,6 +179,9 @@ func (b *bench) regains() (f finding, err error) {
 		at := lab.Now().Sub(load.Started)
 		before := l.Links[0].Stats(lab.Down).DeliveredBytes
 		if err := load.Wait(); err != nil {
+			return err
+		}
+		if err := b.drawEvent("a link is lost for three seconds", load.Rates(), sum(links, tunnelShare)); err != nil {
 			return err
 		}
 		carried = l.Links[0].Stats(lab.Down).DeliveredBytes - before

@@ -26,6 +26,7 @@ type bench struct {
 	wireguard string
 	quic      string
 	profile   string // only these profiles
+	criterion string // only criteria whose words contain this
 	runs      int
 	duration  time.Duration // that a flow is measured for
 	settle    time.Duration // before that
@@ -64,6 +65,7 @@ func main() {
 	flag.StringVar(&b.wireguard, "wireguard", "build/wireguard-go", "wireguard-go, to compare with")
 	flag.StringVar(&b.quic, "quic", "build/bench/quic", "the QUIC flow")
 	flag.StringVar(&b.profile, "profile", "", "only these profiles, with commas between (rtt_120, or jit_5_reorder)")
+	flag.StringVar(&b.criterion, "criterion", "", "only criteria whose words contain this")
 	flag.IntVar(&b.runs, "runs", 3, "repetitions of every live measurement")
 	flag.DurationVar(&b.duration, "duration", 10*time.Second, "how long a flow is measured (profiles and what is built on them)")
 	flag.DurationVar(&b.settle, "settle", 3*time.Second, "how long a flow may settle before")
