@@ -111,7 +111,7 @@ func (k *localLink) remember(p *path.Path) {
 	if p == nil || !k.open {
 		return
 	}
-	if bandwidth := p.CC.Bandwidth(); bandwidth > 0 {
+	if bandwidth := p.Known(); bandwidth > 0 {
 		k.bandwidth = bandwidth / 2
 	}
 }

@@ -22,7 +22,7 @@ func (p *Path) answer(now mono.Time) {
 		p.latest = now
 		p.answers++
 		if p.answers >= answersToRise && now.Sub(p.answered) >= p.clean() {
-			bandwidth := p.CC.Bandwidth()
+			bandwidth := p.Known()
 			p.enter(now, Up)
 			p.newController(now, p.Sent.RTT.Latest(), bandwidth/2)
 		}
@@ -74,6 +74,12 @@ func (p *Path) Fail(now mono.Time) {
 
 func (p *Path) enter(now mono.Time, s State) {
 	p.state, p.since, p.answers = s, now, 0
+}
+
+// Overdue reports that packets on the way should have been answered by now: the path may be about to be suspect.
+func (p *Path) Overdue(now mono.Time) bool {
+	_, packets := p.Sent.Inflight()
+	return p.state == Up && packets >= 2 && now >= mono.Max(p.Sent.Oldest(), p.Sent.LastAck()).Add(p.silence())
 }
 
 // suspectAt is when the silence is too long, or mono.Never.

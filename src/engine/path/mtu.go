@@ -9,10 +9,12 @@ type MTU struct {
 	tries   int
 	refuted int // smallest size refuted, 0 if none
 	losses  int // full packets lost in a row
+	proofs  int // packets that came since a size was refuted
+	raise   int // of them before it is tried again
 }
 
 // NewMTU starts at MinMTU and aims for want.
-func NewMTU(want int) MTU { return MTU{now: min(MinMTU, want), want: want} }
+func NewMTU(want int) MTU { return MTU{now: min(MinMTU, want), want: want, raise: mtuRaiseMin} }
 
 // Size is the largest datagram that may be sent.
 func (m *MTU) Size() int { return m.now }
@@ -48,6 +50,13 @@ func (m *MTU) Proved(size int) {
 	if size >= m.probe {
 		m.probe, m.tries = 0, 0
 	}
+	if m.refuted == 0 {
+		return
+	}
+	// Three probes may be lost by chance, and a path may lead elsewhere by now.
+	if m.proofs++; m.proofs >= m.raise {
+		m.refuted, m.proofs, m.raise = 0, 0, min(2*m.raise, mtuRaiseMax)
+	}
 }
 
 // ProbeLost says that the probe of this size was lost.
@@ -61,12 +70,13 @@ func (m *MTU) ProbeLost(size int) {
 	}
 }
 
-// Lost says that a datagram of this size was lost; many full ones in a row mean that the path has shrunk.
-func (m *MTU) Lost(size int) (shrunk bool) {
+// Lost says that a datagram of this size was lost; many full ones in a row mean that the path has shrunk: the more, the larger a
+// share (in 1/65536) it loses anyway.
+func (m *MTU) Lost(size int, share int64) (shrunk bool) {
 	if size <= MinMTU || size < m.now-fullSlack {
 		return false
 	}
-	if m.losses++; m.losses < blackHoleLosses {
+	if m.losses++; m.losses < blackHoleLosses+int(share*blackHoleMore>>16) {
 		return false
 	}
 	m.refuted, m.now, m.probe, m.tries, m.losses = 0, min(MinMTU, m.want), 0, 0, 0

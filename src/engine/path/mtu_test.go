@@ -93,7 +93,7 @@ func TestMTUBlackHole(t *testing.T) {
 	m := NewMTU(1450)
 	search(t, &m, 1450)
 	for i := range blackHoleLosses {
-		want(t, "shrunk", m.Lost(1450), i == blackHoleLosses-1)
+		want(t, "shrunk", m.Lost(1450, 0), i == blackHoleLosses-1)
 	}
 	want(t, "size", m.Size(), MinMTU)
 	search(t, &m, 1300)
@@ -101,7 +101,7 @@ func TestMTUBlackHole(t *testing.T) {
 		t.Errorf("found %d of 1300", m.Size())
 	}
 	for range 100 {
-		if m.Lost(MinMTU) || m.Lost(200) {
+		if m.Lost(MinMTU, 0) || m.Lost(200, 0) {
 			t.Fatal("small packets shrank the MTU")
 		}
 	}
@@ -115,7 +115,7 @@ func TestMTUOrdinaryLoss(t *testing.T) {
 		search(t, &m, 1450)
 		for range 100_000 {
 			if rng.IntN(20) == 0 {
-				if m.Lost(1450 - less) {
+				if m.Lost(1450-less, 65536/20) {
 					t.Fatalf("5 %% loss of packets %d below the largest is taken for a black hole", less)
 				}
 			} else {
@@ -124,4 +124,49 @@ func TestMTUOrdinaryLoss(t *testing.T) {
 		}
 		want(t, "size", m.Size(), 1450)
 	}
+}
+
+// A path that loses half of everything is no black hole either, while one that swallows all full packets is found soon,
+// whatever it lost before.
+func TestMTUHeavyLoss(t *testing.T) {
+	rng := rand.New(rand.NewPCG(2, 1))
+	m := NewMTU(1450)
+	search(t, &m, 1450)
+	for range 100_000 {
+		if rng.IntN(2) > 0 {
+			m.Proved(1450)
+		} else if m.Lost(1450, 65536/2) {
+			t.Fatal("half of the packets lost is taken for a black hole")
+		}
+	}
+	share, n := int64(0), 1
+	for ; !m.Lost(1450, share) && n < 100; n++ {
+		share += (65536 - share) / 256 // as Path.learn reckons
+	}
+	if n > blackHoleLosses+2 {
+		t.Errorf("a black hole takes %d packets", n)
+	}
+}
+
+// What was refuted, be it by chance, is tried again after some packets, and seldomer each time.
+func TestMTURaise(t *testing.T) {
+	m := NewMTU(1450)
+	search(t, &m, 1300)
+	before := m.Size()
+	for packets := mtuRaiseMin; packets <= mtuRaiseMax; packets *= 2 {
+		for range packets - m.proofs - 1 {
+			m.Proved(before)
+		}
+		want(t, "probe too soon", m.Next(), 0)
+		m.Proved(before)
+		if search(t, &m, 1300) == 0 || m.Size() > 1300 || m.Size() < before {
+			t.Fatalf("after %d packets: no probe, or %d", packets, m.Size())
+		}
+		before = m.Size()
+	}
+	for range mtuRaiseMax {
+		m.Proved(before)
+	}
+	search(t, &m, 1450)
+	want(t, "the path carries more by now", m.Size(), 1450)
 }

@@ -79,4 +79,10 @@ const (
 	mtuStep = 24
 	// blackHoleLosses full packets lost in a row with none acknowledged mean that the path's MTU has shrunk.
 	blackHoleLosses = 6
+	// blackHoleMore in proportion to what the path loses are needed beside: 15 at one half.
+	blackHoleMore = 30
+	// mtuRaiseMin packets must arrive before a refuted size is tried again, then twice as many, up to mtuRaiseMax (RFC 8899
+	// section 5.3: PMTU_RAISE_TIMER).
+	mtuRaiseMin = 1 << 10
+	mtuRaiseMax = 1 << 17
 )

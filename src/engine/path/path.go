@@ -78,6 +78,8 @@ type Path struct {
 	ConnID uint32
 
 	chosen    congestion.Kind // what CC is
+	before    int64           // bandwidth that was known when the controller was made
+	tried     bool            // it has shown one itself
 	state     State
 	since     mono.Time
 	opened    mono.Time
@@ -110,7 +112,17 @@ func (p *Path) newController(now mono.Time, rtt time.Duration, bandwidth int64) 
 	p.chosen = p.Congestion()
 	p.CC = congestion.New(p.chosen, now, rtt, p.ID+p.Seed)
 	p.CC.Resume(bandwidth)
+	p.before, p.tried = 2*bandwidth, false
 	p.Pace = Pacer{}
+}
+
+// Known is the bandwidth that the path has shown while there was enough to send, or a path before it if there never was, in bytes
+// per second; 0 if nothing is known. What probes alone show would have the path begin anew at a crawl.
+func (p *Path) Known() int64 {
+	if p.tried {
+		return p.CC.Bandwidth()
+	}
+	return p.before
 }
 
 // State is the verdict.
@@ -163,7 +175,7 @@ func (p *Path) Timeout(now mono.Time) *recovery.Result {
 // LostPacket takes note of a loss that later packets have proved; many full ones in a row mean a smaller MTU.
 func (p *Path) LostPacket(s *recovery.Packet) {
 	if s.Buf != nil {
-		p.MTU.Lost(int(s.Wire) - p.Overhead)
+		p.MTU.Lost(int(s.Wire)-p.Overhead, p.lossShare)
 	}
 }
 
@@ -208,6 +220,7 @@ func (p *Path) learn(now mono.Time, r *recovery.Result) {
 		p.lossShare += (65536 - p.lossShare) / 256
 	}
 	p.lossShare -= p.lossShare * int64(min(len(r.Acked), 256)) / 256
+	p.tried = p.tried || r.Rate > 0 && !r.Limited
 	inflight, _ := p.Sent.Inflight()
 	p.CC.OnAck(congestion.Sample{
 		Now: now, Acked: r.AckedBytes, Lost: r.LostBytes, Spurious: int64(r.Late) * congestion.MTU, Inflight: inflight,
