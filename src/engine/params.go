@@ -41,6 +41,10 @@ const (
 	searchBacklog  = 128 << 10
 	// lossyShare of a path's packets (in 1/65536: 0.1 %) makes gaps in the lanes a part of life.
 	lossyShare = 65
+	// brokenShare of a path's packets (in 1/65536: a fifth) is more than repairs make good in time: a path that loses as much
+	// does not work as its metric promises. mostLoss is the most that is reckoned with.
+	brokenShare = 65536 / 5
+	mostLoss    = 65536 * 15 / 16
 	// laneIdle is how long a flow keeps its lane without sending.
 	laneIdle = 2 * time.Second
 	// configEvery is how often the session's configuration is repeated until it is acknowledged.
@@ -49,6 +53,8 @@ const (
 	// a drop would make the failure a loss. pardonPause is the least time between two pardons.
 	pardon      = 5 * time.Second
 	pardonPause = 15 * time.Second
+	// pardonAgain is what a path lost sooner than that is worth: what it had on the way goes ahead of new packets.
+	pardonAgain = time.Second
 	// pardonFalse is what remains of a pardon when the path was only slow.
 	pardonFalse = 200 * time.Millisecond
 	// partLife is how long one half of a packet waits for the other, and maxParts how many may.

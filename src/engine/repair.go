@@ -1,6 +1,9 @@
 package engine
 
 import (
+	"slices"
+	"time"
+
 	"mpproxy/src/engine/mono"
 	"mpproxy/src/engine/packet"
 	"mpproxy/src/engine/path"
@@ -170,17 +173,21 @@ func (t *Tunnel) sendRepairs(now mono.Time, out *Batch) {
 	}
 }
 
-// repairPath is where a lost packet would arrive first. A path that just lost it comes second if it is no sooner.
+// repairPath is where a lost packet would arrive first, be it after further losses. A path that just lost it comes second if it
+// is no sooner. What was lost again may take a path of a higher metric: a third try would hardly come in time.
 func (t *Tunnel) repairPath(now mono.Time, r *repair) *path.Path {
 	var best *path.Path
 	var bestAt mono.Time
-	for _, p := range t.eligible {
-		if !p.CanUrge() || !p.HasWindow() {
+	for _, p := range t.paths {
+		if !p.CanUrge() || !p.HasWindow() || !slices.Contains(t.eligible, p) && (r.load.Copies == 0 || p.Metered) {
 			continue
 		}
 		at := now.Add(p.Arrival(now, r.load.Buf.Len(), 1))
 		if p.ID == r.from && r.load.Copies > 0 {
 			at = at.Add(p.Sent.RTT.Smoothed() / 2)
+		}
+		if loss := min(p.Loss(), mostLoss); loss > lossyShare {
+			at = at.Add(2 * p.Sent.RTT.Smoothed() * time.Duration(loss) / time.Duration(65536-loss))
 		}
 		if best == nil || at < bestAt {
 			best, bestAt = p, at

@@ -27,6 +27,7 @@ func (t *Tunnel) Poll(now mono.Time, out *Batch) (more bool) {
 	t.sendControl(now, out)
 	t.sendAcks(now, out)
 	t.sendRepairs(now, out)
+	t.sendAllCopies(now, out)
 	more = t.sendQueued(now, out)
 	if t.trace != nil {
 		t.trace.look(now, t)
@@ -37,7 +38,7 @@ func (t *Tunnel) Poll(now mono.Time, out *Batch) (more bool) {
 // sendQueued binds queued packets to paths while any path has room.
 func (t *Tunnel) sendQueued(now mono.Time, out *Batch) (more bool) {
 	for len(out.Datagrams) < maxBatch {
-		f := t.queue.Next(now, now >= t.pardoned && !t.anyRoom())
+		f := t.queue.Next(now, now >= t.pardoned && !t.anyRoom(now))
 		if f == nil {
 			break
 		}
@@ -49,7 +50,6 @@ func (t *Tunnel) sendQueued(now mono.Time, out *Batch) (more bool) {
 		t.sendHead(now, f, prev, p, out)
 	}
 	t.queue.Unpark()
-	t.sendAllCopies(now, out)
 	more = len(out.Datagrams) >= maxBatch
 	if !more {
 		t.markLimited()
@@ -58,11 +58,11 @@ func (t *Tunnel) sendQueued(now mono.Time, out *Batch) (more bool) {
 }
 
 // anyRoom reports whether some eligible path could take a packet, or will soon take more: while it still looks for its
-// capacity a drop would tell the sender that there is none.
-func (t *Tunnel) anyRoom() bool {
+// capacity a drop would tell the sender that there is none. So it would while a path is silent that may have died.
+func (t *Tunnel) anyRoom(now mono.Time) bool {
 	patient := int64(t.Backlog()) < max(t.capacity*int64(searchPatience)/int64(time.Second), searchBacklog)
 	for _, p := range t.eligible {
-		if p.CanSend() || patient && p.Usable() && p.CC.Searching() {
+		if p.CanSend() || patient && p.Usable() && p.CC.Searching() || p.Overdue(now) {
 			return true
 		}
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"math"
 	"time"
 
 	"mpproxy/src/engine/lane"
@@ -113,25 +114,43 @@ func (t *Tunnel) pathInfo(now mono.Time, p *path.Path) lane.PathInfo {
 	return info
 }
 
-// chooseMetric collects the paths that data may use: the usable ones of the lowest metric, and those that take the overflow.
+// chooseMetric collects the paths that data may use: those of the lowest metric that works, and those that take the overflow.
+// While all paths of that metric lose too much, those of the next one help.
 func (t *Tunnel) chooseMetric() {
-	found := false
-	for _, p := range t.paths {
-		if p.Usable() && (!found || p.Metric < t.metric) {
-			t.metric, found = p.Metric, true
-		}
-	}
 	t.eligible = t.eligible[:0]
+	metric, _, found := t.leastMetric(math.MinInt)
+	if !found {
+		metric = t.metric
+	}
+	t.metric = metric
+	helper := math.MaxInt
+	if _, broken, ok := t.leastMetric(metric); ok && broken {
+		helper, _, _ = t.leastMetric(metric + 1)
+	}
 	for _, p := range t.paths {
-		if p.Metric == t.metric {
+		if p.Metric == metric {
 			t.eligible = append(t.eligible, p)
 		}
 	}
 	for _, p := range t.paths {
-		if p.Metric > t.metric && p.Overflow && p.Usable() {
+		if p.Metric > metric && (p.Overflow || p.Metric == helper) && p.Usable() {
 			t.eligible = append(t.eligible, p)
 		}
 	}
+}
+
+// leastMetric is the lowest metric, from least on, of which a path is usable; broken says that all of those lose too much.
+func (t *Tunnel) leastMetric(least int) (metric int, broken, ok bool) {
+	for _, p := range t.paths {
+		if p.Usable() && p.Metric >= least && (!ok || p.Metric < metric) {
+			metric, ok = p.Metric, true
+		}
+	}
+	broken = true
+	for _, p := range t.paths {
+		broken = broken && !(p.Usable() && p.Metric == metric && p.Loss() < brokenShare)
+	}
+	return metric, broken, ok
 }
 
 // appendDelays tells the receiver which path is how much later than the fastest, and how long a repair takes.

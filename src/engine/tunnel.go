@@ -207,6 +207,9 @@ func (t *Tunnel) ClosePath(now mono.Time, id uint32) {
 		t.eligible = slices.DeleteFunc(t.eligible, func(e *path.Path) bool { return e == p })
 		delete(t.lanes.info, id)
 		t.salvage(now, p, p.Sent.Abandon())
+		if p.Usable() && len(t.paths) > 0 {
+			t.excuse(now)
+		}
 		t.came.keep(id, t.replay[id])
 		delete(t.replay, id)
 		delete(t.others, id)
@@ -248,8 +251,15 @@ func (t *Tunnel) Carrier(now mono.Time, link int, up bool) {
 func (t *Tunnel) failed(now mono.Time, p *path.Path) {
 	t.salvage(now, p, p.Sent.Abandon())
 	t.refreshAt = now
+	t.excuse(now)
+}
+
+// excuse lets queues be long for a while: a path that carried data is gone.
+func (t *Tunnel) excuse(now mono.Time) {
 	if now > t.pardoned.Add(pardonPause-pardon) {
 		t.pardoned = now.Add(pardon)
+	} else {
+		t.pardoned = mono.Max(t.pardoned, now.Add(pardonAgain))
 	}
 }
 
