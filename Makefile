@@ -10,7 +10,7 @@ LINKS    ?=
 ROUTER   ?=
 DURATION ?=
 
-.PHONY: packages feed feed-check all cross check test demo bench fuzz clean help
+.PHONY: packages feed feed-check all cross check test demo bench bench-criteria fuzz clean help
 
 all: build/mpproxy
 
@@ -31,6 +31,9 @@ demo:
 
 bench:
 	hack/bench.sh
+
+bench-criteria:
+	ONLY=criteria hack/bench.sh
 
 fuzz:
 	hack/fuzz.sh '$(FUZZTIME)'
@@ -54,8 +57,11 @@ help:
 	@echo '                   how it lives on a router (no leak, undo, repair): make demo ROUTER=1 (about 30 s)'
 	@echo 'make test          every check and test; installs what it needs; last line: the counts'
 	@echo 'make check         formatting, vet, staticcheck, module files, shell scripts, import rules'
-	@echo 'make bench         speed, allocations, memory, and the yardsticks over emulated links (15 min); tables in build/bench'
-	@echo '                   some of it, more often: make bench ONLY=y1,y6 RUNS=5'
+	@echo 'make bench         all that is measured, with tables and plots in build/bench (hours); a part of it:'
+	@echo '                   make bench ONLY=profiles PROFILE=rtt_120,fiber_lte DURATION=5s RUNS=1 OURS=1 (OURS: no other programs)'
+	@echo '                   make bench ONLY=y1,y3,y5,y6,y8 (15 min); sections: engine size y6 memory y1 y8 y3 y5 mpp profiles'
+	@echo '                   holds fairness modes y5both choices criteria'
+	@echo 'make bench-criteria  what the design asked for first, each measured with a control (5 min)'
 	@echo 'make fuzz          every fuzz target for FUZZTIME (30s) each'
 	@echo 'make cross         the program for every OpenWrt architecture, with sizes (at most 8 MB)'
 	@echo 'make packages      .ipk, .apk and .deb in build/packages; only some: ARCHES="x86_64 mipsel_24kc"'

@@ -6,11 +6,14 @@ cd "$(dirname "$0")/.." || exit 2
 ldflags=${1:--s -w}
 limit=$((8 * 1000 * 1000))
 
-# Flash is small: what no packet passes through is not inlined into its callers.
-flags=()
-for cold in github.com/vishvananda/... github.com/google/nftables/... github.com/mdlayher/... github.com/digineo/... \
-	github.com/coreos/... golang.org/x/net/... encoding/json net regexp/... log/... os/... math/big \
-	mpproxy/src/engine/trace mpproxy/src/cmd/... mpproxy/src/config mpproxy/src/control mpproxy/src/enrol mpproxy/src/pairing mpproxy/src/stats mpproxy/src/system; do
+# Flash is small: only what packets pass through is inlined into its callers.
+flags=('-gcflags=all=-l')
+for hot in runtime/... internal/runtime/... internal/bytealg internal/abi internal/chacha8rand internal/byteorder internal/poll internal/sync \
+	sync/... sync slices math/bits encoding/binary net/netip errors crypto/... golang.org/x/crypto/... golang.org/x/sys/... golang.zx2c4.com/wireguard/tun \
+	mpproxy/src/engine/... mpproxy/src/transport mpproxy/src/mpp mpproxy/src/streams mpproxy/src/portal; do
+	flags+=("-gcflags=$hot=")
+done
+for cold in mpproxy/src/engine/handshake mpproxy/src/engine/trace crypto/internal/fips140/nistec/... crypto/internal/fips140/sha3; do
 	flags+=("-gcflags=$cold=-l")
 done
 out=build/cross

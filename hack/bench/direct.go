@@ -33,6 +33,7 @@ type direct struct {
 	dir     string
 	undo    []func() error
 	started []*exec.Cmd
+	further string // sections of the router's configuration
 }
 
 // newDirect builds it. The caller closes it.

@@ -9,9 +9,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"mpproxy/hack/lab"
@@ -24,6 +26,7 @@ type bench struct {
 	wireguard string
 	quic      string
 	profile   string // only these profiles
+	criterion string // only criteria whose words contain this
 	runs      int
 	duration  time.Duration // that a flow is measured for
 	settle    time.Duration // before that
@@ -46,6 +49,12 @@ var sections = []struct {
 	{"mpp", "the multipath proxy over the 16 profiles (PROFILE=name,name chooses)", (*bench).mppProfiles},
 	{"y5", "a call beside four flows that load links with deep buffers", (*bench).calls},
 	{"profiles", "Y2: the sixteen profiles, both ways, with cubic, bbr and QUIC inside, beside OpenVPN over MPTCP", (*bench).profiles},
+	{"holds", "how long packets wait for order, by the daemons' traces", (*bench).lanes},
+	{"fairness", "one flow beside one of the kernel on the same link", (*bench).fairness},
+	{"modes", "goodput and delay of latency, balanced and throughput", (*bench).modes},
+	{"y5both", "asymmetric links with deep buffers, saturated both ways", (*bench).bothWays},
+	{"choices", "every scheduler with every congestion control", (*bench).choices},
+	{"criteria", "what the design asked for first, each with a control", (*bench).measureCriteria},
 }
 
 func main() {
@@ -56,6 +65,7 @@ func main() {
 	flag.StringVar(&b.wireguard, "wireguard", "build/wireguard-go", "wireguard-go, to compare with")
 	flag.StringVar(&b.quic, "quic", "build/bench/quic", "the QUIC flow")
 	flag.StringVar(&b.profile, "profile", "", "only these profiles, with commas between (rtt_120, or jit_5_reorder)")
+	flag.StringVar(&b.criterion, "criterion", "", "only criteria whose words contain this")
 	flag.IntVar(&b.runs, "runs", 3, "repetitions of every live measurement")
 	flag.DurationVar(&b.duration, "duration", 10*time.Second, "how long a flow is measured (profiles and what is built on them)")
 	flag.DurationVar(&b.settle, "settle", 3*time.Second, "how long a flow may settle before")
@@ -72,6 +82,13 @@ func main() {
 		os.Exit(2)
 	}
 	restore := allowCubic()
+	go func() {
+		stop := make(chan os.Signal, 1)
+		signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM)
+		<-stop
+		restore() // the namespaces are left to the next run
+		os.Exit(130)
+	}()
 	err := b.play(*only)
 	restore()
 	b.print(os.Stdout)

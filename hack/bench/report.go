@@ -102,6 +102,14 @@ func median(v []float64) float64 {
 	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }
 
+// quantile returns the value that a share q (0 to below 1) of the values does not exceed; 0 if there are none.
+func quantile(v []float64, q float64) float64 {
+	if len(v) == 0 {
+		return 0
+	}
+	return slices.Sorted(slices.Values(v))[int(q*float64(len(v)))]
+}
+
 // number writes three digits or more.
 func number(f float64) string {
 	switch a := max(f, -f); {

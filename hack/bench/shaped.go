@@ -118,7 +118,13 @@ func (b *bench) control(links []linksim.Params, rows map[lab.Direction]*row) err
 
 // withPortals builds a lab with both portals running and calls f.
 func (b *bench) withPortals(links []linksim.Params, run int, f func(*lab.Lab) error) error {
-	l, err := lab.New(lab.Options{Links: links, Program: b.program, Seed: uint64(run + 1)})
+	return b.withLab(lab.Options{Links: links, Seed: uint64(run + 1)}, f)
+}
+
+// withLab builds a lab with both portals running, as asked for, and calls f.
+func (b *bench) withLab(o lab.Options, f func(*lab.Lab) error) error {
+	o.Program = b.program
+	l, err := lab.New(o)
 	if err != nil {
 		return err
 	}

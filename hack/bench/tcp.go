@@ -24,16 +24,22 @@ const (
 )
 
 // runTCP plays one end of a transfer if this process was started for it, and ends the process then.
-// Words: serve | send|receive ADDRESS SECONDS. The client's direction is told to the server in the first byte.
+// Words: serve | send|receive ADDRESS SECONDS [PROXY] | connects ADDRESS SECONDS [PROXY] | idle ADDRESS NUMBER [PROXY].
+// What the client wants is told to the server in the first byte.
 func runTCP() {
 	words := strings.Fields(os.Getenv(tcpVariable))
 	if len(words) == 0 {
 		return
 	}
 	var err error
-	if words[0] == "serve" {
+	switch words[0] {
+	case "serve":
 		err = serveTCP()
-	} else {
+	case "connects":
+		err = connectsTCP(words)
+	case "idle":
+		err = idleTCP(words)
+	default:
 		err = clientTCP(words)
 	}
 	if err != nil {
@@ -71,8 +77,13 @@ func serveTCP() error {
 			if _, err := io.ReadFull(conn, hello[:]); err != nil {
 				return
 			}
-			if hello[0] == 'r' {
+			switch hello[0] {
+			case 'r':
 				_ = push(conn) // ends when the client has enough
+				return
+			case 'e':
+				_, _ = conn.Write(hello[:])
+				_, _ = conn.Read(hello[:]) // the client closes when it likes
 				return
 			}
 			// The client sends: it wants to know from us what arrived.
@@ -118,11 +129,10 @@ func clientTCP(words []string) error {
 	if err != nil {
 		return err
 	}
-	dialer := net.Dialer{Control: cubic, Timeout: 5 * time.Second}
-	conn, err := dialer.Dial("tcp4", net.JoinHostPort(words[1], tcpPort))
+	conn, err := dialTarget(words)
 	for tries := 0; errors.Is(err, syscall.ECONNREFUSED) && tries < 50; tries++ {
 		time.Sleep(50 * time.Millisecond) // the server is just starting
-		conn, err = dialer.Dial("tcp4", net.JoinHostPort(words[1], tcpPort))
+		conn, err = dialTarget(words)
 	}
 	if err != nil {
 		return err

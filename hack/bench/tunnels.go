@@ -44,7 +44,7 @@ func (d *direct) startPortals(program, cipher string) (*tunnel, error) {
 	if err != nil {
 		return nil, err
 	}
-	router := fmt.Sprintf(routerConfig, d.path("router.sock"), d.path("router.secrets"), cipher, serverPublic, outerServer)
+	router := fmt.Sprintf(routerConfig, d.path("router.sock"), d.path("router.secrets"), cipher, serverPublic, outerServer) + d.further
 	server := fmt.Sprintf(serverConfig, outerServer, innerServer, d.path("server.sock"), d.path("server.secrets"), d.path("peers.d"), cipher, routerPublic, innerRouter)
 	for role, text := range map[string][2]string{"router": {router, routerKey}, "server": {server, serverKey}} {
 		if err := os.MkdirAll(d.path(role+".secrets"), 0o700); err != nil {

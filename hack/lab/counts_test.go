@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -51,6 +52,18 @@ func TestBulkRate(t *testing.T) {
 	}
 	if d, ok := b.Reached(at(0), 9e6); ok {
 		t.Errorf("reached a rate never seen after %v", d)
+	}
+}
+
+// TestRatesBeginAtTheStart: a connection that took its time to begin is silent until then.
+func TestRatesBeginAtTheStart(t *testing.T) {
+	at := func(n int) mono.Time { return mono.Time(1e9).Add(time.Duration(n)*sampleEvery + 30*time.Millisecond) }
+	b := &Bulk{Started: at(0)}
+	for i := 5; i < 8; i++ {
+		b.samples = append(b.samples, sample{at(i), 12_500})
+	}
+	if got := b.Rates(); !slices.Equal(got, []float64{0, 0, 0, 0, 1e6, 1e6, 1e6}) {
+		t.Errorf("%v", got)
 	}
 }
 

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -134,8 +135,8 @@ config remote 'vps'
 		fmt.Fprintf(&b, `
 config link '%s'
 	option interface '%s'
-	option transport 'udp'
-%s`, link.Name, link.Device, further(l.options.LinkOptions[link.Name]))
+	option transport '%s'
+%s`, link.Name, link.Device, cmp.Or(l.options.Transport, "udp"), further(l.options.LinkOptions[link.Name]))
 	}
 	return os.WriteFile(l.config("router"), []byte(b.String()), 0o600)
 }
@@ -159,7 +160,7 @@ func (l *Lab) writeRemote(k keys) error {
 config peer 'home'
 	option public_key '%s'
 	option address '10.99.0.2'
-`, l.socket("remote"), secrets, filepath.Join(l.dir, "peers.d"), further(l.options.RemoteOptions), k.routerPublic)
+%s`, l.socket("remote"), secrets, filepath.Join(l.dir, "peers.d"), further(l.options.RemoteOptions), k.routerPublic, further(l.options.PeerOptions))
 	return os.WriteFile(l.config("remote"), []byte(text), 0o600)
 }
 

@@ -34,6 +34,10 @@ type Options struct {
 	Collide bool             // give all of the router's links the same private address
 	// RouterOptions and RemoteOptions are further lines of the portal sections, as in "option kill_switch '1'".
 	RouterOptions, RemoteOptions []string
+	// PeerOptions are further lines of the server's peer section.
+	PeerOptions []string
+	// Transport of all links; "" = udp.
+	Transport string
 	// LinkOptions are further lines of a link's section, by its name (link1, …).
 	LinkOptions map[string][]string
 }

@@ -171,13 +171,18 @@ func (b *Bulk) Rate(from, to mono.Time) float64 {
 	return float64(bytes) * 8 / last.Sub(first).Seconds()
 }
 
-// Rates returns what arrived in each 100 ms since the start, in bit/s.
+// Rates returns what arrived in each 100 ms since the start, in bit/s. What came late (a receiver that stalled) counts where it
+// was noticed.
 func (b *Bulk) Rates() []float64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var rates []float64
 	for _, s := range b.samples {
-		rates = append(rates, float64(s.bytes)*8/sampleEvery.Seconds())
+		at := max(0, int(s.at.Sub(b.Started)/sampleEvery)-1) // a sample is taken at the end of its time
+		for len(rates) <= at {
+			rates = append(rates, 0)
+		}
+		rates[at] += float64(s.bytes) * 8 / sampleEvery.Seconds()
 	}
 	return rates
 }

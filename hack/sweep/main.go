@@ -2,7 +2,8 @@
 // the links' sum it got, worst cells first. It is how constants are judged: a number that helps one cell and hurts
 // ten others shows here.
 //
-//	go run ./hack/sweep [-set profiles|grid] [-seeds 3] [-only rtt] [-up]
+//	go run ./hack/sweep [-set profiles|grid] [-seeds 3] [-only rtt] [-up] [-profile latency] [-scheduler greedy] [-congestion cubic]
+//	go run ./hack/sweep -set choices
 //	go run ./hack/sweep -only rtt_120 -trace trace.jsonl && go run ./hack/plot trace.jsonl
 package main
 
@@ -21,21 +22,35 @@ import (
 )
 
 func main() {
-	set := flag.String("set", "profiles", "which cells: profiles (the 16, both kinds of jitter) or grid (rates, delays, losses, queues)")
+	set := flag.String("set", "profiles", "which cells: profiles (the 16, both kinds of jitter), grid (rates, delays, losses, queues) or choices (schedulers x congestion controls)")
 	seeds := flag.Int("seeds", 3, "runs of each cell; the median counts")
 	only := flag.String("only", "", "only cells whose name contains this")
 	up := flag.Bool("up", false, "upload instead of download")
 	workers := flag.Int("workers", 2, "cells at a time")
 	traceTo := flag.String("trace", "", "run only the first cell, once, and write what its tunnels do into this file (see src/engine/trace; hack/plot draws it)")
 	seed := flag.Uint64("seed", 1, "the seed with -trace")
+	var o options
+	flag.StringVar(&o.profile, "profile", "balanced", "latency, balanced or throughput")
+	flag.StringVar(&o.scheduler, "scheduler", "earliest", "earliest, greedy, weighted or redundant")
+	flag.StringVar(&o.congestion, "congestion", "bbr", "bbr, cubic, newreno or none")
+	flag.BoolVar(&o.call, "call", false, "a call beside the flow: its delay and loss are shown")
 	flag.Parse()
+	adjust, err := o.adjust()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "sweep:", err)
+		os.Exit(2)
+	}
+	if *set == "choices" {
+		choices(*only, *seeds, *workers, !*up, o)
+		return
+	}
 	cells := enginetest.Profiles()
 	if *set == "grid" {
 		cells = enginetest.Grid()
 	}
 	var chosen []enginetest.Cell
 	for _, c := range cells {
-		if strings.Contains(c.Name, *only) {
+		if c.Adjust, c.Call = adjust, o.call; strings.Contains(c.Name, *only) {
 			chosen = append(chosen, c)
 		}
 	}
@@ -52,7 +67,7 @@ func main() {
 	fmt.Println(enginetest.Header)
 	failed := 0
 	for _, r := range results {
-		fmt.Println(r)
+		fmt.Println(r.String() + heard(r))
 		if !r.Good() {
 			failed++
 		}

@@ -24,8 +24,6 @@ func notYet() []unavailable {
 		return unavailable{kind, option, "leaving it out", func(string) bool { return false }}
 	}
 	return []unavailable{
-		row("portal", "scheduler", "earliest", "greedy"),
-		row("portal", "congestion", "bbr"),
 		row("portal", "protect", "encrypt"),
 		row("portal", "duplicate", "off"),
 		row("portal", "public_to", "router"),
@@ -41,7 +39,6 @@ func notYet() []unavailable {
 			return err != nil || at.Addr().Is4() || at.Addr().IsUnspecified()
 		}},
 		row("link", "transport", "auto", "udp"),
-		row("link", "congestion", "bbr"),
 		row("link", "cap_mb", "0"),
 		row("link", "dscp", "clear"),
 		row("remote", "standby", "warm"),
@@ -53,11 +50,7 @@ func notYet() []unavailable {
 		row("peer", "mode", "nat"),
 		row("peer", "cap_mb", "0"),
 		row("peer", "max_connections", "0"),
-		none("user", "allow_route"),
-		row("route", "carrier", "auto", "mpp", "plain"),
 		row("route", "class", "auto"),
-		none("route", "remote"),
-		row("relay", "resolve", "remote"),
 		none("peer", "prefix"),
 		none("peer", "prefix6"),
 		none("peer", "public_ip"),

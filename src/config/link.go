@@ -18,8 +18,8 @@ type Link struct {
 	UploadBitsPerSecond   uint64
 	DownloadBitsPerSecond uint64
 	Metered               bool
-	MTU                   int // bytes; 0: found
-	Congestion            Congestion
+	MTU                   int        // bytes; 0: found
+	Congestion            Congestion // empty: each portal's own choice
 	DSCP                  DSCP
 	Remotes               []string // names; nil: all
 	Cap                   Cap
@@ -63,7 +63,6 @@ func decodeLink(s *section, portal Portal, found *problems) Link {
 		DownloadBitsPerSecond: d.mbits("download"),
 		Metered:               d.bool("metered", false),
 		MTU:                   d.number("mtu", 0, minLinkMTU, maxLinkMTU, "the value found by itself"),
-		Congestion:            portal.Congestion,
 		DSCP:                  choice(d, "dscp", DSCPClear, DSCPCopy),
 		Remotes:               d.texts("remote"),
 		Cap:                   decodeCap(d),

@@ -198,13 +198,10 @@ func TestLoadErrors(t *testing.T) {
 			"c:5: portal 'main', option private_key: must be a key: 44 characters of base64, as genkey prints them"}},
 		{"newer version", localText("\toption config_version 2", ""), []string{"c:5: portal 'main', option config_version '2': must be a number from 1 to 1"}},
 		{"not available", localText("\toption scheduler weighted\n\toption congestion none\n\toption duplicate calls", "\toption transport tls\n\toption cap_mb 5\n"), []string{
-			"c:5: portal 'main', option scheduler 'weighted': is not available in this version; available: earliest, greedy",
-			"c:6: portal 'main', option congestion 'none': is not available in this version; available: bbr",
 			"c:7: portal 'main', option duplicate 'calls': is not available in this version; available: off",
 			"c:13: link 'dsl', option transport 'tls': is not available in this version; available: auto, udp",
 			"c:14: link 'dsl', option cap_mb '5': is not available in this version; available: 0"}},
 		{"none without weighted", localText("\toption congestion none", ""), []string{
-			"c:5: portal 'main', option congestion 'none': is not available in this version; available: bbr",
 			"c:5: portal 'main', option congestion 'none': 'none' works with scheduler 'weighted' only"}},
 		{"IPv6 outside", localText("", "config remote 'b'\n\toption public_key '"+key(4)+"'\n\tlist endpoint '[2001:db8::1]:1'\n\toption family 6\n"), []string{
 			"c:13: remote 'b', option endpoint '[2001:db8::1]:1': is not available in this version; available: a name or an IPv4 address",

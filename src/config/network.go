@@ -3,7 +3,6 @@ package config
 import (
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -112,8 +111,21 @@ type Switch struct {
 	DNS    DNS
 }
 
-// onInRuins finds the kill switch in a file that cannot be read as a whole.
-const onInRuins = `(?m)^\s*option\s+['"]?kill_switch['"]?\s+['"]?(1|on|yes|true|enabled)\b`
+// onInRuins looks for a line that switches the kill switch on, in a file that cannot be read as a whole.
+func onInRuins(text string) bool {
+	for line := range strings.Lines(text) {
+		line, _, _ = strings.Cut(line, "#")
+		words := strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" \t\r\n'\";", r) })
+		if len(words) < 3 || words[0] != "option" || words[1] != "kill_switch" {
+			continue
+		}
+		switch words[2] {
+		case "1", "on", "yes", "true", "enabled":
+			return true
+		}
+	}
+	return false
+}
 
 // ReadSwitch reads what concerns the kill switch from the file at path, whatever is wrong with the rest of it. A file that
 // cannot be read as UCI, but has kill_switch on in a line, counts as on, with the usual names.
@@ -126,7 +138,7 @@ func ReadSwitch(path string) (Switch, error) {
 	l := &loader{config: &Config{}, sections: map[string]*section{}}
 	file, err := l.read(path)
 	if err != nil {
-		if on, _ := regexp.Match(onInRuins, text); on {
+		if onInRuins(string(text)) {
 			return usual, nil
 		}
 		return Switch{}, err

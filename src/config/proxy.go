@@ -54,7 +54,7 @@ type User struct {
 // Carrier is what carries a proxied connection.
 type Carrier string
 
-// The carriers. Auto is multipath streams where a server can be reached, for now.
+// The carriers. Auto is multipath streams.
 const (
 	CarrierAuto   Carrier = "auto"
 	CarrierMPP    Carrier = "mpp"
@@ -301,6 +301,13 @@ func (l *loader) checkProxy() {
 			l.found.fail(l.at("relay", r.Name, "username"), "is needed with a password")
 		}
 	}
+	for _, u := range c.Users {
+		for _, name := range u.AllowRoute {
+			if l.sections["route '"+name+"'"] == nil {
+				l.found.fail(l.at("user", u.Name, "allow_route"), "there is no route section '%s'", name)
+			}
+		}
+	}
 	for i := range c.Routes {
 		r := &c.Routes[i]
 		for j := range r.Via {
@@ -316,6 +323,9 @@ func (l *loader) checkProxy() {
 					l.found.fail(l.at("route", r.Name, "via"), "there is no relay section '%s'", name)
 				}
 			}
+		}
+		if r.Carrier == CarrierMPTCP && len(r.Via) > 0 {
+			l.found.fail(l.at("route", r.Name, "via"), "is not used with carrier 'mptcp': the kernel spreads it over all links")
 		}
 		if r.Remote != "" && len(c.Remotes) > 0 && l.sections["remote '"+r.Remote+"'"] == nil {
 			l.found.fail(l.at("route", r.Name, "remote"), "there is no remote section of this name")

@@ -90,6 +90,53 @@ config route 'rest'
 	}
 }
 
+const transparentSection = "config socks 's'\n\toption enabled '1'\n\toption transparent '1'\n"
+
+// TestProxyRules: rules with target proxy are read; those with other targets are only looked at, and so is what is off.
+func TestProxyRules(t *testing.T) {
+	c, err := loadProxy(t, nil, transparentSection+`
+config rule 'web'
+	option target 'proxy'
+	option proto 'tcp'
+	list src_ip '192.168.1.0/24'
+	list src_ip '2001:db8::7'
+	list src_mac '02:00:5E:10:00:01'
+	list dest_ip '203.0.113.0/24'
+	list dest_port '443'
+	list dest_port '8000-8080'
+config rule 'other'
+	option target 'direct'
+	option proto 'udp'
+config rule 'off'
+	option target 'proxy'
+	option enabled '0'
+	option dscp '46'
+config route 'all'
+	list dest '*'
+	option carrier 'tunnel'
+	option remote 'vps'
+config user 'ann'
+	option password 'x'
+	list allow_route 'all'
+config relay 'nl'
+	option address 'relay.example.org'
+	option resolve 'local'
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Rules) != 2 || c.Rules[1].Enabled {
+		t.Fatalf("%+v", c.Rules)
+	}
+	if r := c.Rules[0]; len(r.SourceNets) != 2 || r.SourceNets[1].Bits() != 128 || r.SourceMACs[0] != [6]byte{2, 0, 0x5e, 0x10, 0, 1} ||
+		r.Dest[0].Bits() != 24 || r.Ports[1].Last != 8080 || r.Ports[0].First != 443 {
+		t.Errorf("%+v", r)
+	}
+	if !c.SOCKS[0].Transparent || c.SOCKS[0].ByTPROXY || c.Routes[0].Carrier != CarrierTunnel || c.Routes[0].Remote != "vps" || !c.Relays[0].ResolveLocal {
+		t.Error("socks, route or relay")
+	}
+}
+
 func TestProxyRefused(t *testing.T) {
 	for name, tt := range map[string]struct{ sections, want string }{
 		"listens everywhere":  {"config socks 's'\n\toption enabled '1'\n\tlist listen '0.0.0.0:1080'\n", "allow_wan"},
@@ -104,8 +151,13 @@ func TestProxyRefused(t *testing.T) {
 		"no dest":             {"config route 'r'\n", "needs option dest"},
 		"bad dest":            {"config route 'r'\n\tlist dest 'a b'\n", "must be a network, a domain"},
 		"weight of nothing":   {"config route 'r'\n\tlist dest '*'\n\tlist via 'dsl'\n\tlist weight 'lte=2'\n", "not among"},
-		"mptcp":               {"config route 'r'\n\tlist dest '*'\n\toption carrier 'mptcp'\n", "not available"},
-		"transparent":         {"config socks 's'\n\toption enabled '1'\n\toption transparent '1'\n", "not available"},
+		"mptcp over a link":   {"config route 'r'\n\tlist dest '*'\n\toption carrier 'mptcp'\n\tlist via 'dsl'\n", "spreads it over all links"},
+		"two transparent":     {"config socks 'a'\n\toption enabled '1'\n\toption transparent '1'\nconfig socks 'b'\n\toption enabled '1'\n\toption transparent '1'\n", "'a' already"},
+		"rule without proxy":  {"config rule 'r'\n\toption target 'proxy'\n", "transparent '1'"},
+		"rule for udp":        {transparentSection + "config rule 'r'\n\toption target 'proxy'\n\toption proto 'udp'\n", "what a proxy carries"},
+		"rule for a class":    {transparentSection + "config rule 'r'\n\toption target 'proxy'\n\toption dscp '46'\n", "not available with target 'proxy'"},
+		"rule for a bad MAC":  {transparentSection + "config rule 'r'\n\toption target 'proxy'\n\tlist src_mac '02:00:5e:10:00'\n", "hardware address"},
+		"user of no route":    {"config user 'ann'\n\toption password 'x'\n\tlist allow_route 'nowhere'\n", "no route section"},
 		"password of nobody":  {"config relay 'r'\n\toption address 'a.example'\n\toption password 'x'\n", "needed with a password"},
 		"relay without place": {"config relay 'r'\n", "needs option address"},
 	} {

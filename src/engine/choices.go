@@ -17,6 +17,9 @@ func (t *Tunnel) SetChoices(now mono.Time, s sched.Kind, c congestion.Kind) {
 	}
 	t.params.Congestion = c
 	for _, p := range t.paths {
+		if !t.params.Initiator {
+			p.Config.Use.Congestion = t.allowed(p.Config.Use.Congestion)
+		}
 		p.ChooseCongestion(now, c)
 	}
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"mpproxy/src/engine/flowq"
 	"mpproxy/src/engine/mono"
 	"mpproxy/src/engine/path"
 	"mpproxy/src/engine/recovery"
@@ -41,13 +42,12 @@ func (t *Tunnel) copy(now mono.Time, from *path.Path, load *recovery.Payload, ou
 			continue
 		}
 		if c.n == maxCopies {
-			t.release(c.pop().Buf)
+			t.release(c.pop().Buf) // the oldest: the flow is ahead elsewhere
 		}
 		again := *load
 		again.Buf = load.Buf.Retain()
 		t.held += int64(again.Buf.Len())
-		c.ring[(c.head+c.n)%maxCopies] = again
-		c.n++
+		c.push(again)
 		t.sendCopies(now, p, c, out)
 	}
 }
@@ -75,6 +75,17 @@ func (t *Tunnel) sendAllCopies(now mono.Time, out *Batch) {
 			t.sendCopies(now, p, c, out)
 		}
 	}
+}
+
+// push adds a copy; those of flows that must not wait go ahead of the others.
+func (c *copies) push(load recovery.Payload) {
+	if class := flowq.Class(load.Buf.Class); class == flowq.Urgent || class == flowq.Sparse {
+		c.head = (c.head + maxCopies - 1) % maxCopies
+		c.ring[c.head] = load
+	} else {
+		c.ring[(c.head+c.n)%maxCopies] = load
+	}
+	c.n++
 }
 
 func (c *copies) pop() recovery.Payload {

@@ -27,7 +27,6 @@ func (t *Tunnel) Poll(now mono.Time, out *Batch) (more bool) {
 	t.sendControl(now, out)
 	t.sendAcks(now, out)
 	t.sendRepairs(now, out)
-	t.sendAllCopies(now, out)
 	more = t.sendQueued(now, out)
 	if t.trace != nil {
 		t.trace.look(now, t)
@@ -50,6 +49,7 @@ func (t *Tunnel) sendQueued(now mono.Time, out *Batch) (more bool) {
 		t.sendHead(now, f, prev, p, out)
 	}
 	t.queue.Unpark()
+	t.sendAllCopies(now, out)
 	more = len(out.Datagrams) >= maxBatch
 	if !more {
 		t.markLimited()

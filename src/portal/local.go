@@ -8,7 +8,7 @@ import (
 
 	"mpproxy/src/config"
 	"mpproxy/src/control"
-	"mpproxy/src/engine/handshake"
+	"mpproxy/src/engine/congestion"
 	"mpproxy/src/engine/mono"
 	"mpproxy/src/engine/node"
 	"mpproxy/src/engine/packet"
@@ -34,6 +34,13 @@ type local struct {
 	offers   []netip.Addr // name servers, the server's
 	proxy    *localProxy
 	devices  []string // of the links, as they were last found
+	seen     []seenLink
+}
+
+// seenLink is a link as the system showed it, for looking up other servers' addresses over it.
+type seenLink struct {
+	state   system.LinkState
+	servers []netip.Addr
 }
 
 // startLocal builds the router's tasks.
@@ -46,12 +53,9 @@ func (p *running) startLocal() error {
 	mtu := innerMTU(p.cfg)
 	r := &local{run: p, remote: remotes[0], links: p.cfg.EnabledLinks()}
 	r.paused, r.told = make([]bool, system.MaxLinks), make([]node.Link, system.MaxLinks)
-	r.devices = make([]string, system.MaxLinks)
+	r.devices, r.seen = make([]string, system.MaxLinks), make([]seenLink, system.MaxLinks)
 	params := node.LocalParams{Tunnel: p.tunnelParams(mtu), Random: rand.Reader}
-	params.Handshake = handshake.InitiatorParams{
-		Key: handshake.PrivateKey(p.cfg.Portal.PrivateKey), Server: handshake.PublicKey(r.remote.PublicKey),
-		PSK: handshake.PresharedKey(r.remote.PresharedKey), Protection: protection(p.cfg.Portal.Protect), Suites: suites(p.cfg.Portal.Cipher),
-	}
+	params.Handshake = initiatorParams(p.cfg, r.remote)
 	rand.Read(params.Handshake.Instance[:])
 	now := p.shared.clock.Now()
 	r.Local, r.lost = node.NewLocal(now, params), now
@@ -203,5 +207,6 @@ func (r *local) setLink(now mono.Time, i int, l node.Link) {
 	l.Metric, l.Overflow = r.links[i].Metric, r.links[i].Overflow
 	l.Limit, l.PeerLimit = int64(r.links[i].UploadBitsPerSecond/8), int64(r.links[i].DownloadBitsPerSecond/8)
 	l.Metered, l.Standby = r.links[i].Metered, r.links[i].Metric > r.lowestMetric()
+	l.Congestion, _ = congestion.ParseKind(string(r.links[i].Congestion))
 	r.SetLink(now, i, l)
 }

@@ -222,7 +222,7 @@ func (s *localSystem) lookAt(ctx context.Context, i int) {
 	ready := why == stats.LinkUp && w.socket != nil && remote.IsValid()
 	s.log.Info("link", "name", l.Name, "device", at.device, "state", string(why), "address", source, "server", remote)
 	s.portal.run.shared.do(ctx, func(now mono.Time) {
-		s.portal.devices[i] = at.device
+		s.portal.devices[i], s.portal.seen[i] = at.device, seenLink{state, at.servers}
 		s.portal.setLink(now, i, node.Link{Up: ready, Endpoint: remote, Source: source})
 	})
 }

@@ -20,6 +20,7 @@ import (
 	"mpproxy/src/config"
 	"mpproxy/src/control"
 	"mpproxy/src/engine"
+	"mpproxy/src/engine/congestion"
 	"mpproxy/src/engine/flowq"
 	"mpproxy/src/engine/sched"
 	"mpproxy/src/engine/session"
@@ -188,10 +189,15 @@ func (p *running) tunnelParams(mtu int) engine.Params {
 			config.ProfileLatency: flowq.Latency, config.ProfileThroughput: flowq.Throughput,
 		}[p.cfg.Portal.Profile],
 	}
-	if p.cfg.Portal.Scheduler == config.SchedulerGreedy {
-		t.Scheduler = sched.Greedy
-	}
+	t.Scheduler, t.Congestion = choices(p.cfg.Portal)
 	return t
+}
+
+// choices are the scheduler and the congestion control that the configuration asks for.
+func choices(p config.Portal) (sched.Kind, congestion.Kind) {
+	s, _ := sched.ParseKind(string(p.Scheduler))
+	c, _ := congestion.ParseKind(string(p.Congestion))
+	return s, c
 }
 
 // systemParams are the names of what is ours on the system.

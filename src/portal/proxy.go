@@ -59,59 +59,89 @@ type proxyServer struct {
 	mu        sync.Mutex        // guards what follows
 	users     map[string]string // nil: no authentication
 	server    *socks.Server
-	open      map[netip.AddrPort]struct{}
+	open      map[netip.AddrPort]*net.TCPListener
+	retired   bool
+	rules     []config.Rule
 	said      string
+	lead      *transparent   // nil: not transparent; Run's
+	fresh     chan struct{}  // what it depends on may have changed
+	serving   sync.WaitGroup // of listeners, until their last client has gone
 }
 
 func (s *proxyServer) String() string { return "proxy " + s.section.Name }
 
-// Run listens at the LAN's addresses, also at those that come later.
+// Run listens at the LAN's addresses, also at those that come later. After retire it goes on until the last client has gone.
 func (s *proxyServer) Run(ctx context.Context) error {
-	s.mu.Lock()
-	s.open = make(map[netip.AddrPort]struct{})
-	s.mu.Unlock()
-	closed := make(chan netip.AddrPort)
+	defer s.serving.Wait()
 	tick := time.NewTicker(proxyLook)
 	defer tick.Stop()
-	running := 0
 	for {
-		for _, at := range s.places() {
-			s.mu.Lock()
-			_, ok := s.open[at]
-			s.mu.Unlock()
-			if ok {
-				continue
-			}
-			l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(at))
-			if err != nil {
-				s.complain(fmt.Sprintf("cannot listen at %s: %v", at, err))
-				continue
-			}
-			s.run.log.Info("proxy for programs", "name", s.section.Name, "at", at)
-			s.mu.Lock()
-			s.open[at] = struct{}{}
-			s.mu.Unlock()
-			running++
-			go func() {
-				if err := s.serverNow().Serve(ctx, l); err != nil {
-					s.run.log.Warn("proxy", "at", at, "err", err)
-				}
-				closed <- at
-			}()
+		places := s.places()
+		for _, at := range places {
+			s.listen(ctx, at)
 		}
-		select {
-		case <-tick.C:
-		case at := <-closed:
-			running--
-			s.mu.Lock()
-			delete(s.open, at)
-			s.mu.Unlock()
-		case <-ctx.Done():
-			for ; running > 0; running-- {
-				<-closed
-			}
+		if s.isRetired() {
+			s.lead.close()
 			return nil
 		}
+		s.lead.look(ctx)
+		select {
+		case <-tick.C:
+		case <-s.fresh:
+		case <-ctx.Done():
+			s.lead.close()
+			return nil
+		}
+	}
+}
+
+// listen opens a place unless it is open.
+func (s *proxyServer) listen(ctx context.Context, at netip.AddrPort) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open[at] != nil || s.retired {
+		return
+	}
+	l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(at))
+	if err != nil {
+		s.complain(fmt.Sprintf("cannot listen at %s: %v", at, err))
+		return
+	}
+	s.run.log.Info("proxy for programs", "name", s.section.Name, "at", at)
+	s.open[at] = l
+	server := s.server
+	s.serving.Go(func() {
+		if err := server.Serve(ctx, l); err != nil {
+			s.run.log.Warn("proxy", "at", at, "err", err)
+		}
+		s.mu.Lock()
+		delete(s.open, at)
+		s.mu.Unlock()
+	})
+}
+
+// retire takes no more clients, from now on; those that there are stay.
+func (s *proxyServer) retire() {
+	s.mu.Lock()
+	s.retired = true
+	for _, l := range s.open {
+		_ = l.Close()
+	}
+	s.mu.Unlock()
+	s.poke()
+}
+
+func (s *proxyServer) isRetired() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.retired
+}
+
+// poke has it look at once.
+func (s *proxyServer) poke() {
+	select {
+	case s.fresh <- struct{}{}:
+	default:
 	}
 }
 
@@ -190,12 +220,15 @@ func (s *proxyServer) addTo(out *stats.Proxy) {
 	out.Binds += n.Binds
 	out.Associations += n.Associations
 	out.Failed += n.Failed
+	out.Intercepted += n.Intercepted
 	out.UpBytes += n.UpBytes
 	out.DownBytes += n.DownBytes
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for at := range s.open {
-		out.Listen = append(out.Listen, at.String())
+		if !s.retired {
+			out.Listen = append(out.Listen, at.String())
+		}
 	}
 }
 

@@ -3,6 +3,8 @@ package portal
 import (
 	"context"
 	"maps"
+	"net"
+	"net/netip"
 	"reflect"
 	"slices"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"mpproxy/src/config"
 	"mpproxy/src/stats"
 	"mpproxy/src/streams"
+	"mpproxy/src/system"
 )
 
 // follow makes the servers those of a configuration. A section that is the same goes on with its clients, also with other
@@ -19,12 +22,15 @@ func (l *localProxy) follow(next *config.Config) (changes []string) {
 	for _, s := range l.running() {
 		i := slices.IndexFunc(next.SOCKS, func(c config.SOCKS) bool { return reflect.DeepEqual(c, s.section) })
 		if i < 0 {
-			s.cancel()
-			<-s.done
+			s.retire()
+			l.retired = append(l.retired, s)
 			changes = append(changes, "proxy "+s.section.Name+" is not as before")
 			continue
 		}
 		kept = append(kept, s)
+		if s.setRules(next.Rules) {
+			changes = append(changes, "what is led into proxy "+s.section.Name)
+		}
 		if s.setUsers(usersOf(next, s.section)) {
 			changes = append(changes, "users of proxy "+s.section.Name)
 		}
@@ -36,10 +42,37 @@ func (l *localProxy) follow(next *config.Config) (changes []string) {
 			changes = append(changes, "proxy "+c.Name)
 		}
 	}
+	l.followMPTCP(next)
+	l.forgetRetired()
 	l.mu.Lock()
 	l.servers = kept
 	l.mu.Unlock()
 	return changes
+}
+
+// forgetRetired keeps the sums of servers whose last client has gone.
+func (l *localProxy) forgetRetired() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.retired = slices.DeleteFunc(l.retired, func(s *proxyServer) bool {
+		select {
+		case <-s.done:
+			s.addTo(&l.past)
+			return true
+		default:
+			return false
+		}
+	})
+}
+
+// redirect has the system lead connections of the LAN to the proxy.
+func (l *localProxy) redirect(to *system.Redirect) {
+	sys := l.portal.sys
+	sys.post(func() {
+		if err := sys.router.SetRedirect(to); err != nil {
+			sys.log.Warn("transparent proxy", "err", err)
+		}
+	})
 }
 
 // running are the servers now.
@@ -57,7 +90,11 @@ func (l *localProxy) serve(cfg *config.Config, c config.SOCKS) *proxyServer {
 		places.look()
 		return places.devices(l.portal.sys.wans.devices(names))
 	}
-	s := &proxyServer{run: p, section: c, connector: l, guard: l.direct.Guard, listenUDP: l.listenUDP, done: make(chan struct{}), users: usersOf(cfg, c)}
+	s := &proxyServer{run: p, section: c, connector: l, guard: l.direct.Guard, listenUDP: l.listenUDP, done: make(chan struct{}), users: usersOf(cfg, c), fresh: make(chan struct{}, 1),
+		open: make(map[netip.AddrPort]*net.TCPListener), rules: cfg.Rules}
+	if c.Transparent {
+		s.lead = &transparent{server: s, open: make(map[leadPlace]*net.TCPListener), lead: l.redirect}
+	}
 	s.devices = func() []string { return devices(p.configuration().Portal.Local.LAN) }
 	s.links = func() []string {
 		var names []string

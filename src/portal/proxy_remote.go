@@ -32,12 +32,17 @@ type remoteProxy struct {
 func (r *remote) startProxy() (*remoteProxy, error) {
 	p := r.run
 	x := &remoteProxy{portal: r, pool: p.newStreamPool(streamPoolServer), roots: make(map[*node.Peer]*session.Keys)}
-	x.server = streams.NewServer(streams.ServerOptions{Clock: p.shared.clock.Now, Pool: x.pool, Handle: x.handle, MaxStreams: socks.DefaultMaxConnections})
+	x.server = streams.NewServer(streams.ServerOptions{Clock: p.shared.clock.Now, Pool: x.pool, Handle: x.handle, Answer: x.answerAlone, MaxStreams: socks.DefaultMaxConnections})
+	listen := net.ListenConfig{}
+	listen.SetMultipathTCP(true)
+	if err := r.system.server.SetMultipath(); err != nil {
+		p.log.Debug("routers' MPTCP connections stay on one link", "err", err)
+	}
 	for _, at := range p.cfg.Portal.Remote.Listen {
 		if at.Addr().IsUnspecified() {
 			at = netip.AddrPortFrom(netip.IPv6Unspecified(), at.Port())
 		}
-		l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(at))
+		l, err := listen.Listen(p.group.ctx, "tcp", at.String())
 		if err != nil {
 			return nil, fmt.Errorf("listen at %s (TCP): %w", at, err)
 		}

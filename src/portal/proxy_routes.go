@@ -2,11 +2,25 @@ package portal
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"mpproxy/src/config"
 	"mpproxy/src/socks"
 )
+
+// routeOf is the route for a destination, for this client; nil: none. A user who may not take it gets nothing instead.
+func routeOf(cfg *config.Config, client socks.Client, to socks.Address) (*config.Route, error) {
+	route := routeFor(cfg.Routes, to)
+	if route == nil || client.User == "" {
+		return route, nil
+	}
+	i := slices.IndexFunc(cfg.Users, func(u config.User) bool { return u.Name == client.User })
+	if i >= 0 && len(cfg.Users[i].AllowRoute) > 0 && !slices.Contains(cfg.Users[i].AllowRoute, route.Name) {
+		return nil, socks.NotAllowed
+	}
+	return route, nil
+}
 
 // routeFor returns the route for a destination: that with the narrowest one that matches, of equals the first; nil if
 // none does.

@@ -10,6 +10,8 @@ import (
 
 	"mpproxy/src/config"
 	"mpproxy/src/control"
+	"mpproxy/src/engine"
+	"mpproxy/src/engine/mono"
 )
 
 // reloader is a role that can take another configuration while it runs. What it is given differs from what it has only in
@@ -117,6 +119,21 @@ func (p *running) withReload(handler control.Handler) control.Handler {
 	}
 }
 
+// rechoose gives tunnels another scheduler and congestion control, in the loop; changes says which, one phrase each.
+func rechoose(now mono.Time, from, to config.Portal, tunnels ...*engine.Tunnel) (changes []string) {
+	s, c := choices(to)
+	for _, t := range tunnels {
+		t.SetChoices(now, s, c)
+	}
+	if from.Scheduler != to.Scheduler {
+		changes = append(changes, "scheduler "+string(to.Scheduler))
+	}
+	if from.Congestion != to.Congestion {
+		changes = append(changes, "congestion control "+string(to.Congestion))
+	}
+	return changes
+}
+
 // setting is an option by name, with its value.
 type setting struct {
 	name  string
@@ -128,7 +145,7 @@ func fixed(c *config.Config) []setting {
 	p := c.Portal
 	list := []setting{
 		{"enabled", p.Enabled}, {"role", p.Role}, {"private_key", p.PrivateKey}, {"device", p.Device}, {"mtu", p.MTU}, {"control", p.Control},
-		{"scheduler", p.Scheduler}, {"congestion", p.Congestion}, {"profile", p.Profile}, {"cipher", p.Cipher}, {"protect", p.Protect},
+		{"profile", p.Profile}, {"cipher", p.Cipher}, {"protect", p.Protect},
 		{"memory_limit", p.MemoryLimitBytes}, {"metrics_listen", p.MetricsListen}, {"mark", p.Mark}, {"table", p.Table}, {"rule_priority", p.RulePriority},
 	}
 	if p.Role == config.RoleRemote {
@@ -159,6 +176,7 @@ func merge(old, next *config.Config) (merged *config.Config, restart []string) {
 	out := *next
 	out.Portal = old.Portal
 	out.Portal.LogLevel, out.Portal.DNSServers = next.Portal.LogLevel, next.Portal.DNSServers
+	out.Portal.Scheduler, out.Portal.Congestion = next.Portal.Scheduler, next.Portal.Congestion
 	here, wanted := &out.Portal.Local, next.Portal.Local
 	here.LAN, here.KillSwitch, here.DNS, here.IPv6, here.RouterTraffic = wanted.LAN, wanted.KillSwitch, wanted.DNS, wanted.IPv6, wanted.RouterTraffic
 	to, from := &out.Portal.Remote, next.Portal.Remote

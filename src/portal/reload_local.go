@@ -54,6 +54,9 @@ func (r *local) reload(ctx context.Context, next *config.Config) (changes []stri
 
 // reload is local.reload in the system task.
 func (s *localSystem) reload(ctx context.Context, next *config.Config) (changes []string, err error) {
+	s.portal.run.shared.do(ctx, func(now mono.Time) {
+		changes = rechoose(now, s.portal.run.configuration().Portal, next.Portal, s.portal.Tunnel)
+	})
 	wanted := next.EnabledLinks()
 	for i, l := range s.portal.links {
 		if l.Name != "" && !slices.ContainsFunc(wanted, func(w config.Link) bool { return w.Name == l.Name }) {

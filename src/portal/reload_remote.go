@@ -7,6 +7,7 @@ import (
 	"reflect"
 
 	"mpproxy/src/config"
+	"mpproxy/src/engine"
 	"mpproxy/src/engine/handshake"
 	"mpproxy/src/engine/mono"
 	"mpproxy/src/engine/node"
@@ -21,7 +22,14 @@ func (r *remote) reload(ctx context.Context, next *config.Config) (changes []str
 	if err := r.enrolment.store.Reload(next); err != nil {
 		r.run.log.Warn("read what is known of routers", "err", err)
 	}
-	ran := r.run.shared.do(ctx, func(now mono.Time) { changes = r.reloadPeers(now, next) })
+	ran := r.run.shared.do(ctx, func(now mono.Time) {
+		var tunnels []*engine.Tunnel
+		for _, p := range r.Peers() {
+			tunnels = append(tunnels, p.Tunnel)
+		}
+		r.SetChoices(choices(next.Portal))
+		changes = append(rechoose(now, r.run.configuration().Portal, next.Portal, tunnels...), r.reloadPeers(now, next)...)
+	})
 	if !ran {
 		return nil, ctx.Err()
 	}

@@ -3,8 +3,10 @@ package portal
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/netip"
+	"runtime"
 
 	"mpproxy/src/control"
 	"mpproxy/src/engine/handshake"
@@ -29,8 +31,18 @@ type remote struct {
 	proxy     *remoteProxy
 }
 
+// HasServer tells that the program knows the server's role. On 32-bit MIPS it does not: those are routers with little
+// flash, and the server's half is a fifteenth of the program.
+const HasServer = runtime.GOARCH != "mips" && runtime.GOARCH != "mipsle"
+
+// ErrNoServer is the answer to whoever asks for the server's role without it.
+var ErrNoServer = errors.New("this program is built for small routers and cannot be a server: role 'remote' and its commands need another machine")
+
 // startRemote builds the server's tasks.
 func (p *running) startRemote() error {
+	if !HasServer {
+		return ErrNoServer
+	}
 	p.shared = newShared(p.log, p.memory.bufs)
 	mtu := innerMTU(p.cfg)
 	r := &remote{run: p, rates: make(map[*node.Peer]*rates), conflicts: make(map[*node.Peer]bool)}

@@ -51,8 +51,9 @@ func sessionStatus(now mono.Time, t *engine.Tunnel, r *rates, up bool, linkName 
 	drops.Add(stats.CoDel, queued.DroppedDelay)
 	drops.Add(stats.QueueFull, queued.DroppedFull+queued.DroppedTable)
 	drops.Add(stats.NotIP, queued.DroppedNotIP)
+	scheduler, _ := t.Choices()
 	s := stats.Session{
-		MTUBytes: t.MTU(), Lanes: t.Lanes(), Flows: t.Flows(), QueueBytes: t.Backlog(), RepairedPackets: c.Repaired, Drops: drops.Map(),
+		Scheduler: scheduler.String(), MTUBytes: t.MTU(), Lanes: t.Lanes(), Flows: t.Flows(), QueueBytes: t.Backlog(), RepairedPackets: c.Repaired, Drops: drops.Map(),
 		UpPackets: c.PacketsOut, UpBytes: c.BytesOut, DownPackets: c.PacketsIn, DownBytes: c.BytesIn,
 	}
 	if !up {
@@ -77,6 +78,7 @@ func pathStatus(now mono.Time, p *path.Path, r *rates, up bool, linkName func(*p
 	}
 	return stats.Path{
 		ID: p.ID, Link: name, Transport: "udp", State: pathState(p), Local: local, Remote: p.Peer.Remote.String(),
+		Congestion: p.Congestion().String(), CongestionPhase: p.CC.State(),
 		RateBitsPerSecond: uint64(p.CC.Bandwidth()) * 8, UpBitsPerSecond: speed[0], DownBitsPerSecond: speed[1],
 		UpBytes: out, DownBytes: in, SRTTMs: stats.Milliseconds(p.Sent.RTT.Smoothed()), MinRTTMs: stats.Milliseconds(p.Sent.RTT.Min()),
 		QueueDelayMs: stats.Milliseconds(p.Queue(now)), LossRatio: float64(p.Loss()) / 65536,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"time"
 )
 
@@ -13,6 +14,8 @@ import (
 type Hop struct {
 	At             Address
 	User, Password string
+	// Look, if set, finds the addresses of names here, so that the relay is asked for addresses only.
+	Look func(ctx context.Context, name string) ([]netip.Addr, error)
 }
 
 // HopError says which relay of a chain failed.
@@ -40,6 +43,13 @@ func Through(ctx context.Context, conn net.Conn, hops []Hop, to Address) error {
 		next := to
 		if i+1 < len(hops) {
 			next = hops[i+1].At
+		}
+		if hop.Look != nil && next.Name != "" {
+			all, err := hop.Look(ctx, next.Name)
+			if err != nil || len(all) == 0 {
+				return &HopError{i, hop.At, HostUnreachable}
+			}
+			next = Address{IP: all[0], Port: next.Port}
 		}
 		if err := conn.SetDeadline(deadline(ctx, hopTime+dialTime)); err != nil {
 			return &HopError{i, hop.At, err}

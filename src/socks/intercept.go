@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -36,8 +37,25 @@ func Redirected(conn *net.TCPConn) (to netip.AddrPort, err error) {
 	return to, err
 }
 
-// Untouched is Original where the kernel left addresses as they are (TPROXY).
-func Untouched(conn *net.TCPConn) (netip.AddrPort, error) { return addrPortOf(conn.LocalAddr()), nil }
+// Untouched is Original where the kernel left addresses as they are (TPROXY); port is the listener's own.
+func Untouched(port uint16) Original {
+	return func(conn *net.TCPConn) (netip.AddrPort, error) {
+		to := addrPortOf(conn.LocalAddr())
+		if to.Port() == port && ownAddress(to.Addr()) {
+			return to, ErrNotLedHere
+		}
+		return to, nil
+	}
+}
+
+// ownAddress reports whether an address is this machine's.
+func ownAddress(a netip.Addr) bool {
+	all, err := net.InterfaceAddrs()
+	return err != nil || slices.ContainsFunc(all, func(one net.Addr) bool {
+		p, err := netip.ParsePrefix(one.String())
+		return err == nil && p.Addr().Unmap() == a
+	})
+}
 
 // addrPortOf returns a TCP address; IPv4 in IPv6 becomes IPv4.
 func addrPortOf(a net.Addr) netip.AddrPort {

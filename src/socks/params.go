@@ -19,10 +19,12 @@ const (
 	DefaultIdle = time.Hour
 	// DefaultMaxConnections bounds a server's clients.
 	DefaultMaxConnections = 10000
-	// spliceChunk is after how much the idle clock is looked at; the kernel copies that much at a call.
+	// spliceChunk and spliceTime are after how much the idle clock is looked at, and the pipe given back: the kernel
+	// tells only then how much it has copied.
 	spliceChunk = 4 << 20
-	// copyBytes is the buffer where the kernel cannot copy.
-	copyBytes = 32 << 10
+	spliceTime  = time.Second
+	// copyBytes is the buffer where the kernel cannot copy: what a connection has received in one go, mostly.
+	copyBytes = 64 << 10
 	// udpPeers bounds the destinations of an association, udpBytes is the largest datagram.
 	udpPeers = 1024
 	udpBytes = 64 << 10

@@ -143,7 +143,7 @@ func TestStrangersRelays(t *testing.T) {
 	one, two := free(), free()
 	launch(one, microsocks, "-i", "127.0.0.1", "-p", fmt.Sprint(one.Port()), "-u", "ann", "-P", "s3cret")
 	launch(two, microsocks, "-i", "127.0.0.1", "-p", fmt.Sprint(two.Port()))
-	hops := []Hop{{FromAddrPort(one), "ann", "s3cret"}, {FromAddrPort(two), "", ""}}
+	hops := []Hop{{At: FromAddrPort(one), User: "ann", Password: "s3cret"}, {At: FromAddrPort(two)}}
 	if danted, err := exec.LookPath(filepath.Join(firstDir(), "danted")); err == nil {
 		three := free()
 		conf := filepath.Join(t.TempDir(), "danted.conf")

@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -39,14 +40,32 @@ type relay struct {
 	active atomic.Int64
 }
 
+// Waiter is a stream that can wait for something to read: bytes, the end or an error. Then no buffer is held meanwhile.
+type Waiter interface {
+	WaitReadable() error
+}
+
+// side is a stream that is read from.
+type side struct {
+	Stream
+	raw    syscall.RawConn // of a TCP connection
+	waiter Waiter
+}
+
+func sideOf(s Stream) side {
+	out := side{Stream: s}
+	if tcp, ok := s.(*net.TCPConn); ok {
+		out.raw, _ = tcp.SyscallConn() // it never fails for an open connection, and without it Read waits
+	}
+	out.waiter, _ = s.(Waiter)
+	return out
+}
+
 // copy moves one direction, and ends it on the other side when it has ended on this.
 func (r *relay) copy(to, from Stream) (total int64) {
+	source := sideOf(from)
 	for {
-		// The kernel tells only at the end of a part how much moved, so parts are half as long as the limit.
-		if err := from.SetReadDeadline(time.Now().Add(r.idle / 2)); err != nil {
-			break
-		}
-		n, err := r.part(to, from)
+		n, err := r.part(to, source)
 		if total += n; n > 0 {
 			r.active.Store(time.Now().UnixNano())
 		}
@@ -66,15 +85,18 @@ func (r *relay) copy(to, from Stream) (total int64) {
 }
 
 // part copies some bytes; none and no error mean the end.
-func (r *relay) part(to, from Stream) (int64, error) {
-	tcp, ok := to.(*net.TCPConn)
-	source, ok2 := from.(*net.TCPConn)
-	if ok && ok2 {
-		return tcp.ReadFrom(&io.LimitedReader{R: source, N: spliceChunk})
+func (r *relay) part(to Stream, from side) (int64, error) {
+	if err := from.SetReadDeadline(time.Now().Add(r.idle / 2)); err != nil {
+		return 0, err
 	}
-	buf := buffers.Get().(*[copyBytes]byte)
+	if tcp, ok := to.(*net.TCPConn); ok && from.raw != nil {
+		return splice(tcp, from, min(spliceTime, r.idle/4))
+	}
+	buf, n, err := from.fetch()
+	if buf == nil {
+		return 0, err
+	}
 	defer buffers.Put(buf)
-	n, err := from.Read(buf[:])
 	if n > 0 {
 		if _, writeErr := to.Write(buf[:n]); writeErr != nil {
 			return int64(n), writeErr
@@ -85,6 +107,62 @@ func (r *relay) part(to, from Stream) (int64, error) {
 		return 0, nil
 	}
 	return 0, err
+}
+
+// splice lets the kernel copy. It holds a pipe for that, so it first waits without one, and comes back
+// after the busy time at the latest.
+func splice(to *net.TCPConn, from side, busy time.Duration) (int64, error) {
+	var one [1]byte
+	var failed error
+	if err := from.raw.Read(func(fd uintptr) bool {
+		_, _, failed = syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		return !errors.Is(failed, syscall.EAGAIN)
+	}); err != nil {
+		return 0, err
+	}
+	if failed != nil && !errors.Is(failed, syscall.EINTR) {
+		return 0, failed
+	}
+	if err := from.SetReadDeadline(time.Now().Add(busy)); err != nil {
+		return 0, err
+	}
+	return to.ReadFrom(&io.LimitedReader{R: from.Stream, N: spliceChunk})
+}
+
+// fetch waits until there is something and reads it into a buffer, which is the caller's to put back; nil if there is
+// only an error.
+func (from side) fetch() (buf *[copyBytes]byte, n int, err error) {
+	switch {
+	case from.raw != nil:
+		waitErr := from.raw.Read(func(fd uintptr) bool {
+			buf = buffers.Get().(*[copyBytes]byte)
+			for {
+				if n, err = syscall.Read(int(fd), buf[:]); !errors.Is(err, syscall.EINTR) {
+					break
+				}
+			}
+			if errors.Is(err, syscall.EAGAIN) {
+				buffers.Put(buf)
+				buf = nil
+				return false
+			}
+			return true
+		})
+		if waitErr != nil {
+			return nil, 0, waitErr
+		}
+		if n <= 0 && err == nil {
+			err = io.EOF
+		}
+		return buf, max(n, 0), err
+	case from.waiter != nil:
+		if err := from.waiter.WaitReadable(); err != nil {
+			return nil, 0, err
+		}
+	}
+	buf = buffers.Get().(*[copyBytes]byte)
+	n, err = from.Read(buf[:])
+	return buf, n, err
 }
 
 // buffers holds what streams are copied with where the kernel cannot.

@@ -189,6 +189,9 @@ func (s *Server) accept(ctx context.Context, l *net.TCPListener, handle func(con
 				_ = conn.Close()
 			}
 			return nil
+		case errors.Is(err, net.ErrClosed): // no more clients, but those that there are
+			s.wg.Wait()
+			return nil
 		case errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ECONNABORTED):
 			pause(ctx, acceptPause)
 			continue

@@ -391,7 +391,7 @@ func TestChain(t *testing.T) {
 	_, two := start(t, nil)
 	_, three := start(t, func(o *Options) { o.Users = map[string]string{"bob": "other"} })
 	to := echo(t, "127.0.0.1:0")
-	hops := []Hop{{FromAddrPort(one), "ann", "secret"}, {FromAddrPort(two), "", ""}, {FromAddrPort(three), "bob", "other"}}
+	hops := []Hop{{At: FromAddrPort(one), User: "ann", Password: "secret"}, {At: FromAddrPort(two)}, {At: FromAddrPort(three), User: "bob", Password: "other"}}
 	c := dial(t, one)
 	if err := Through(t.Context(), c, hops, FromAddrPort(to)); err != nil {
 		t.Fatal(err)

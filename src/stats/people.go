@@ -68,13 +68,36 @@ func (s *Session) people(out *strings.Builder, status *Status) {
 		if s.Gain > 0 {
 			facts = append(facts, fmt.Sprintf("gain x%.2f over the best connection alone", s.Gain))
 		}
-		fmt.Fprintf(out, "%s\n", upperFirst(strings.Join(facts, ", ")))
+		fmt.Fprintf(out, "%s\n", upperFirst(strings.Join(append(facts, s.choices()...), ", ")))
 	}
 	if len(s.Paths) > 0 {
 		out.WriteByte('\n')
 		s.table(out)
 	}
 }
+
+// choices names scheduler and congestion control where they are not the usual ones.
+func (s *Session) choices() (facts []string) {
+	if s.Scheduler != "" && s.Scheduler != usualScheduler {
+		facts = append(facts, "scheduler "+s.Scheduler)
+	}
+	var paths []string
+	for i := range s.Paths {
+		if p := &s.Paths[i]; p.Congestion != "" && p.Congestion != usualCongestion {
+			paths = append(paths, p.Congestion+" on "+p.name())
+		}
+	}
+	if len(paths) > 0 {
+		facts = append(facts, "congestion control "+strings.Join(paths, ", "))
+	}
+	return facts
+}
+
+// usualScheduler and usualCongestion need no mention.
+const (
+	usualScheduler  = "earliest"
+	usualCongestion = "bbr"
+)
 
 // InUse returns how many paths are up.
 func (s *Session) InUse() int {

@@ -20,7 +20,12 @@ type Proxy struct {
 	Failed           uint64        `json:"failed"` // requests that got an error as answer
 	Multipath        uint64        `json:"multipath"`
 	Plain            uint64        `json:"plain"`     // directly, as no route says otherwise
+	Tunnelled        uint64        `json:"tunnelled"` // through the tunnel, as a route says
+	MPTCP            uint64        `json:"mptcp"`     // of the multipath ones: begun over the kernel's MPTCP
+	Retries          uint64        `json:"retries"`   // multipath ones that were begun again with another number
 	Fallbacks        uint64        `json:"fallbacks"` // directly, as the server could not be used
+	FallbackWhy      string        `json:"fallback_why,omitempty"`
+	Intercepted      uint64        `json:"intercepted"` // connections of the LAN that were led here
 	UpBytes          uint64        `json:"up_bytes"`
 	DownBytes        uint64        `json:"down_bytes"`
 	Subflows         uint64        `json:"subflows"`          // on the server: accepted from its routers

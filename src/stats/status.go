@@ -45,6 +45,7 @@ type Session struct {
 	InnerAddresses  []string          `json:"inner_addresses,omitempty"` // the router's, in the tunnel
 	PublicAddress   string            `json:"public_address,omitempty"`  // IPv4: as what the LAN is seen in the Internet, as far as the router knows
 	NameServers     []string          `json:"name_servers,omitempty"`    // that the server offers
+	Scheduler       string            `json:"scheduler"`                 // in use for what this side sends
 	MTUBytes        int               `json:"mtu_bytes"`                 // of inner packets
 	KeyAgeSeconds   float64           `json:"key_age_seconds"`
 	Paths           []Path            `json:"paths"`
@@ -78,7 +79,9 @@ type Path struct {
 	Link                   string    `json:"link"` // the router's name of the link; on the server it may be empty
 	Transport              string    `json:"transport"`
 	State                  PathState `json:"state"`
-	Local                  string    `json:"local"` // address:port
+	Congestion             string    `json:"congestion"`       // congestion control in use, for what this side sends
+	CongestionPhase        string    `json:"congestion_phase"` // what it does now
+	Local                  string    `json:"local"`            // address:port
 	Remote                 string    `json:"remote"`
 	RateBitsPerSecond      uint64    `json:"rate_bits_per_second"` // estimate of what it can carry in the direction this side sends
 	UpBitsPerSecond        uint64    `json:"up_bits_per_second"`   // carried now

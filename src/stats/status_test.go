@@ -25,14 +25,14 @@ func router() *Status {
 			Paths: []Path{
 				{ID: 1, Link: "dsl", Transport: "udp", State: PathUp, Local: "192.0.2.10:40001", Remote: "203.0.113.7:6779",
 					RateBitsPerSecond: 19_400_000, UpBitsPerSecond: 412_000, DownBitsPerSecond: 18_900_000, UpBytes: 33_100_000, DownBytes: 1_204_000_000,
-					SRTTMs: 31.25, MinRTTMs: 27, QueueDelayMs: 4.2, LossRatio: 0.001, RepairedPackets: 12, WindowBytes: 131072, InFlightBytes: 64000,
+					Congestion: "bbr", CongestionPhase: "cruise", SRTTMs: 31.25, MinRTTMs: 27, QueueDelayMs: 4.2, LossRatio: 0.001, RepairedPackets: 12, WindowBytes: 131072, InFlightBytes: 64000,
 					MTUBytes: 1500, SentDatagrams: 401_000, ReceivedDatagrams: 902_000},
 				{ID: 5, Link: "lte", Transport: "udp", State: PathSuspect, Local: "100.64.3.4:40002", Remote: "203.0.113.7:6779",
 					RateBitsPerSecond: 9_000_000, UpBitsPerSecond: 0, DownBitsPerSecond: 999_960, UpBytes: 812, DownBytes: 512_300,
-					SRTTMs: 62, MinRTTMs: 45, LossRatio: 0.0001, WindowBytes: 40000, MTUBytes: 1428, SentDatagrams: 9, ReceivedDatagrams: 400, ReceiveOverflowPackets: 3},
+					Congestion: "cubic", CongestionPhase: "avoidance", SRTTMs: 62, MinRTTMs: 45, LossRatio: 0.0001, WindowBytes: 40000, MTUBytes: 1428, SentDatagrams: 9, ReceivedDatagrams: 400, ReceiveOverflowPackets: 3},
 			},
 			Lanes: 1, Flows: 3, QueueBytes: 6000, UpPackets: 400_000, UpBytes: 30_000_000, DownPackets: 900_000, DownBytes: 1_100_000_000,
-			RepairedPackets: 12, Gain: 1.83, Drops: map[string]uint64{"codel": 17, "queue_full": 2},
+			RepairedPackets: 12, Gain: 1.83, Scheduler: "weighted", Drops: map[string]uint64{"codel": 17, "queue_full": 2},
 		}},
 		Links: []Link{
 			{Name: "dsl", Interface: "wan", State: LinkUp},

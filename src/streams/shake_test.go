@@ -162,10 +162,10 @@ func TestShakeAllAtOnce(t *testing.T) {
 	gate.Add(4)
 	ways := b.ways(4)
 	for i := range ways {
-		plain := ways[i].Dial
+		plain, once := ways[i].Dial, sync.Once{}
 		ways[i].Dial = func(ctx context.Context) (net.Conn, error) {
 			c, err := plain(ctx)
-			gate.Done()
+			once.Do(gate.Done)
 			gate.Wait()
 			return c, err
 		}

@@ -64,6 +64,19 @@ func (s *Stream) Read(p []byte) (int, error) {
 	}
 }
 
+// WaitReadable waits until Read would return at once: bytes, the end or an error. It fails at the read deadline.
+func (s *Stream) WaitReadable() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for !s.conn.Readable() {
+		if !s.deadline.IsZero() && !time.Now().Before(s.deadline) {
+			return os.ErrDeadlineExceeded
+		}
+		s.cond.Wait()
+	}
+	return nil
+}
+
 // Write implements io.Writer.
 func (s *Stream) Write(p []byte) (int, error) {
 	s.mu.Lock()

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/coreos/go-iptables/iptables"
 	"github.com/google/nftables"
 )
 
@@ -45,18 +44,30 @@ func (p xtProgram) String() string {
 	return "iptables-" + string(p.Backend)
 }
 
+// An xtTool lists and changes the rules that one program called iptables sees.
+type xtTool interface {
+	List(table, chain string) ([]string, error)
+	ChainExists(table, chain string) (bool, error)
+	ClearChain(table, chain string) error // makes it, too
+	ClearAndDeleteChain(table, chain string) error
+	Exists(table, chain string, rule ...string) (bool, error)
+	Append(table, chain string, rule ...string) error
+	Insert(table, chain string, position int, rule ...string) error
+	Delete(table, chain string, rule ...string) error
+}
+
 // xtables speaks to iptables through its programs. None of them need exist.
 type xtables struct {
-	known  map[xtProgram]*iptables.IPTables // nil: there is none
-	listed map[string][]string              // what iptables itself lists of our chains, by key
+	known  map[xtProgram]xtTool // nil: there is none
+	listed map[string][]string  // what iptables itself lists of our chains, by key
 }
 
 func newXTables() *xtables {
-	return &xtables{known: map[xtProgram]*iptables.IPTables{}, listed: map[string][]string{}}
+	return &xtables{known: map[xtProgram]xtTool{}, listed: map[string][]string{}}
 }
 
 // program finds the program for a backend, or nil.
-func (x *xtables) program(p xtProgram) *iptables.IPTables {
+func (x *xtables) program(p xtProgram) xtTool {
 	ipt, asked := x.known[p]
 	if !asked {
 		ipt = findProgram(p)
@@ -66,7 +77,7 @@ func (x *xtables) program(p xtProgram) *iptables.IPTables {
 }
 
 // findProgram looks for the program under the backend's name, and under the general one if that is this backend's.
-func findProgram(p xtProgram) *iptables.IPTables {
+func findProgram(p xtProgram) xtTool {
 	general, _, _ := strings.Cut(p.String(), "-")
 	for _, name := range []string{p.String(), general} {
 		path, err := lookPath(name)
@@ -77,11 +88,7 @@ func findProgram(p xtProgram) *iptables.IPTables {
 		if err != nil || strings.Contains(string(version), "nf_tables") != (p.Backend == xtNFT) {
 			continue
 		}
-		family := iptables.ProtocolIPv4
-		if p.IPv6 {
-			family = iptables.ProtocolIPv6
-		}
-		if ipt, err := iptables.New(iptables.IPFamily(family), iptables.Timeout(lockSeconds), iptables.Path(path)); err == nil {
+		if ipt, err := newXTTool(path, p.IPv6); err == nil {
 			return ipt
 		}
 	}
@@ -182,7 +189,7 @@ func (k *kernel) xtables(o XTChain, same bool) (undo func() error, made bool, er
 }
 
 // stands reports that the chain is as it was made, and that the host's chain jumps to it first.
-func (x *xtables) stands(ipt *iptables.IPTables, o XTChain) bool {
+func (x *xtables) stands(ipt xtTool, o XTChain) bool {
 	rules, err := ipt.List(o.Table, o.Chain)
 	if err != nil || !slices.Equal(rules, x.listed[o.key()]) {
 		return false
@@ -194,7 +201,7 @@ func (x *xtables) stands(ipt *iptables.IPTables, o XTChain) bool {
 }
 
 // unjump removes every jump to our chain.
-func unjump(ipt *iptables.IPTables, o XTChain) error {
+func unjump(ipt xtTool, o XTChain) error {
 	for {
 		there, err := ipt.Exists(o.Table, o.From, "-j", o.Chain)
 		if err != nil || !there {
@@ -207,7 +214,7 @@ func unjump(ipt *iptables.IPTables, o XTChain) error {
 }
 
 // removeXT takes the chain back, and a base chain of iptables-nft that came into being with it.
-func (k *kernel) removeXT(ipt *iptables.IPTables, o XTChain) error {
+func (k *kernel) removeXT(ipt xtTool, o XTChain) error {
 	delete(k.xt.listed, o.key())
 	there, err := ipt.ChainExists(o.Table, o.Chain)
 	if err == nil && there {

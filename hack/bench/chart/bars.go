@@ -34,7 +34,7 @@ func Bars(a Axes, names []string, groups []Group) string {
 	for _, m := range a.Marks {
 		f.maxY = max(f.maxY, m.Y)
 	}
-	f.width, f.maxY = max(f.width, linesWidth/2), room(f.maxY)
+	f.width, f.maxY = max(f.width, linesWidth), room(f.maxY)
 	a.X = "" // the groups' names are there
 	f.open(a)
 	f.legend(names)

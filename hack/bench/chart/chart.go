@@ -62,7 +62,7 @@ func (f *frame) y(v float64) float64 {
 func (f *frame) open(a Axes) {
 	fmt.Fprintf(f, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %[1]d %[2]d" font-family="sans-serif" font-size="12">`+"\n", f.width, height)
 	fmt.Fprintf(f, `<rect width="100%%" height="100%%" fill="white"/><text x="8" y="18" font-size="14">%s</text>`+"\n", html.EscapeString(a.Title))
-	fmt.Fprintf(f, `<text x="%d" y="%d" text-anchor="middle">%s</text>`+"\n", (left+f.width-right)/2, height-8, html.EscapeString(a.X))
+	fmt.Fprintf(f, `<text x="%d" y="%d" text-anchor="middle">%s</text>`+"\n", (left+f.width-right)/2, height-bottom+36, html.EscapeString(a.X))
 	fmt.Fprintf(f, `<text x="14" y="%d" text-anchor="middle" transform="rotate(-90 14 %[1]d)">%s</text>`+"\n", (top+height-bottom)/2, html.EscapeString(a.Y))
 	for v := 0.0; v <= f.maxY*1.0001; v += step(f.maxY) {
 		fmt.Fprintf(f, `<path d="M%d %.1fH%d" stroke="#ddd"/><text x="%d" y="%.1f" text-anchor="end">%s</text>`+"\n",

@@ -10,6 +10,7 @@ import (
 
 	"mpproxy/src/control"
 	"mpproxy/src/enrol"
+	"mpproxy/src/portal"
 )
 
 // ask sends one request to the running portal.
@@ -23,6 +24,9 @@ func (c *call) ask(ctx context.Context, q control.Request, out any) error {
 
 // pair prints a new token: the token alone on standard output, what to do with it on standard error.
 func pair(ctx context.Context, c *call) error {
+	if !portal.HasServer {
+		return portal.ErrNoServer
+	}
 	switch id := c.last("revoke"); {
 	case c.flags["list"]:
 		return listTokens(ctx, c)

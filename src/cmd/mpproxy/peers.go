@@ -8,11 +8,15 @@ import (
 
 	"mpproxy/src/control"
 	"mpproxy/src/enrol"
+	"mpproxy/src/portal"
 	"mpproxy/src/stats"
 )
 
 // peers lists the routers, or changes one.
 func peers(ctx context.Context, c *call) error {
+	if !portal.HasServer {
+		return portal.ErrNoServer
+	}
 	q, err := peersRequest(c.args)
 	if err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"mpproxy/src/config"
+	"mpproxy/src/portal"
 	"mpproxy/src/stats"
 	"mpproxy/src/system"
 )
@@ -44,6 +45,9 @@ const rootText = "# Written by mpproxy setup: %s.\n[Service]\nUser=root\nGroup=r
 
 // setup makes this machine a server, or makes it none again.
 func setup(ctx context.Context, c *call) error {
+	if !portal.HasServer {
+		return portal.ErrNoServer
+	}
 	if c.args[0] != "remote" {
 		return usagef("there is set-up for a server only: mpproxy setup remote; a router is set up by mpproxy join")
 	}

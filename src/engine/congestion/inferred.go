@@ -1,28 +1,28 @@
 package congestion
 
 import (
+	"math"
 	"time"
 
 	"mpproxy/src/engine/mono"
 )
 
 // Inferred is what stands in for congestion control under the name "none": a rate inferred from what arrives and what is
-// lost, as mud and others do it. It grows while nothing speaks against it, but never beyond what some multiple of the
-// delivered rate allows, and backs off to what was delivered when more is lost than the link loses anyway, or when packets
-// pile up. It is no fair neighbour on a shared link, and finds the capacity later than BBR. Make it with NewInferred.
+// lost, as mud and others do it. It grows while nothing speaks against it, but never beyond twice what was delivered lately,
+// and backs off to what was delivered when more is lost than the link loses anyway, or when packets pile up. It is no fair
+// neighbour on a shared link, and finds the capacity later than BBR. Make it with NewInferred.
 type Inferred struct {
 	rate      float64 // bytes per second
 	delivered maxFilter
-	round     int64 // delivery rate in this round
-	acked     int64 // bytes in this round
+	round     int64 // best delivery rate since the last judgement
+	acked     int64 // bytes since then
 	lost      int64
 	usual     float64 // share lost while nothing piles up
-	limited   bool    // there was too little to send in this round
+	limited   bool    // there was too little to send
 	searching bool
+	backed    bool
 	rounds    int
 	rtt       time.Duration
-	handshake time.Duration
-	backed    bool
 }
 
 var _ Controller = (*Inferred)(nil)
@@ -32,15 +32,16 @@ func NewInferred(_ mono.Time, rtt time.Duration) *Inferred {
 	if rtt <= 0 {
 		rtt = 100 * time.Millisecond
 	}
-	return &Inferred{rtt: rtt, handshake: rtt, searching: true, rate: float64(perSecond(InitialWindow, rtt))}
+	return &Inferred{rtt: rtt, searching: true, usual: inferredLoss / 2, rate: float64(perSecond(InitialWindow, rtt))}
 }
 
-// OnAck collects a round's measurements and judges them at its end.
+// OnAck collects measurements and judges them once a round trip, if there are enough of them.
 func (i *Inferred) OnAck(s Sample) {
 	i.rtt = s.RTT
 	i.acked += s.Acked
 	i.lost = max(i.lost+s.Lost-s.Spurious, 0)
-	i.limited = i.limited || s.AppLimited
+	// What asks for most of the rate needs more, be it that it paused now and then.
+	i.limited = s.AppLimited && float64(s.Rate) < i.rate*inferredUsed
 	if s.Rate > 0 && (!s.AppLimited || s.Rate > i.delivered.get()) {
 		i.delivered.update(s.Rate)
 		i.round = max(i.round, s.Rate)
@@ -48,43 +49,45 @@ func (i *Inferred) OnAck(s Sample) {
 	if !s.Round {
 		return
 	}
-	i.judge(s)
-	i.round, i.acked, i.lost, i.limited = 0, 0, 0, false
 	if i.rounds++; i.rounds >= deliveryRounds {
 		i.rounds = 0
 		i.delivered.advance()
 	}
+	piled := s.RoundQueue > inferredQueue+inferredNoise*s.Deviation
+	if i.acked+i.lost >= inferredTelling || piled || i.searching && i.lost == 0 {
+		i.judge(piled, s.RoundQueue > inferredQueue/4+inferredNoise*s.Deviation)
+		i.round, i.acked, i.lost = 0, 0, 0
+	}
 }
 
-// judge moves the rate once a round trip.
-func (i *Inferred) judge(s Sample) {
-	total := i.acked + i.lost
-	if total == 0 || s.Rate == 0 && i.lost == 0 {
+// judge moves the rate. queue reports that there is one, piled that it is long.
+func (i *Inferred) judge(piled, queue bool) {
+	total := float64(i.acked + i.lost)
+	if total == 0 {
 		return
 	}
-	share := float64(i.lost) / float64(total)
-	piled := s.RoundQueue > inferredQueue
-	i.backed = false
+	share := float64(i.lost) / total
+	// Few packets make a share that says little: two deviations are allowed for.
+	noise := 2 * math.Sqrt(i.usual*MTU/total)
+	i.backed = piled || share > i.usual+inferredLoss+noise
 	switch {
-	case piled || share > 2*i.usual+inferredLoss:
-		if i.round > 0 {
-			i.rate = min(i.rate, max(float64(i.round)*inferredBack, i.rate/2))
-		} else {
-			i.rate /= 2
-		}
-		i.searching, i.backed = false, true
+	case i.backed:
+		i.rate = min(i.rate, max(float64(i.round)*inferredBack, i.rate*inferredBackMost))
+		i.searching = false
 	case i.limited:
 	case i.searching:
 		i.rate *= inferredSearch
+	case queue:
+		i.rate *= inferredCreep
 	default:
 		i.rate *= inferredGrowth
 	}
 	if !piled {
 		// What is lost without a queue is the link's own; it is learnt slowly, so that a policer is not learnt as a bad link.
-		i.usual += (min(share, inferredUsual) - i.usual) / 32
+		i.usual += (min(share, inferredUsual) - i.usual) / 16
 	}
 	if most := float64(i.delivered.get()) * inferredMost; most > 0 {
-		i.rate = min(i.rate, most)
+		i.rate = min(i.rate, max(most, float64(perSecond(MinWindow, i.rtt))))
 	}
 	i.rate = max(i.rate, inferredLeast)
 }

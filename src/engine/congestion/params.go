@@ -83,17 +83,26 @@ const (
 	hystartSlower  = 4
 	hystartRounds  = 5
 
-	// inferredSearch and inferredGrowth are what a round without trouble adds, before and after the first trouble.
+	// inferredSearch and inferredGrowth are what a round without trouble adds, before and after the first trouble, and
+	// inferredCreep while a short queue stands.
 	inferredSearch = 1.5
-	inferredGrowth = 1.05
-	// inferredBack is the share of what was delivered that is sent after trouble.
-	inferredBack = 0.92
-	// inferredLoss beyond twice the usual share lost is trouble, and inferredUsual is the most that is believed to be usual.
-	inferredLoss  = 0.03
+	inferredGrowth = 1.1
+	inferredCreep  = 1.02
+	// inferredUsed of the rate must be delivered for it to count as used.
+	inferredUsed = 0.75
+	// inferredTelling is how many bytes must have been acknowledged or lost for their shares to say something.
+	inferredTelling = 32 * MTU
+	// inferredBack is the share of what was delivered that is sent after trouble, inferredBackMost the least share of the
+	// rate that one round can leave.
+	inferredBack     = 0.95
+	inferredBackMost = 0.7
+	// inferredLoss beyond the usual share lost is trouble, and inferredUsual is the most that is believed to be usual.
+	inferredLoss  = 0.04
 	inferredUsual = 0.10
-	// inferredQueue standing for a round is trouble, too.
-	inferredQueue = 40 * time.Millisecond
-	// inferredMost bounds the rate by what was ever delivered lately, and inferredLeast from below (64 kbit/s).
+	// inferredQueue standing for a round is trouble, too, where the delay does not vary by as much anyway.
+	inferredQueue = 20 * time.Millisecond
+	inferredNoise = 3
+	// inferredMost bounds the rate by what was delivered lately, and inferredLeast from below (64 kbit/s).
 	inferredMost  = 2.0
 	inferredLeast = 8000
 )

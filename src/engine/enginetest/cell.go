@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mpproxy/src/engine"
+	"mpproxy/src/engine/mono"
 	"mpproxy/src/linksim"
 	"mpproxy/src/linksim/traffic"
 )
@@ -19,6 +20,10 @@ type Cell struct {
 	Target, Floor float64
 	// Tracer, if set, gets what both tunnels tell (package trace).
 	Tracer engine.Tracer
+	// Adjust, if set, changes the tunnels' parameters.
+	Adjust func(p *engine.Params)
+	// Call puts a call of 50 packets a second beside the TCP flow.
+	Call bool
 }
 
 // Result is what a Cell gave; rates in bit/s.
@@ -33,6 +38,9 @@ type Result struct {
 	Retransmits, Timeouts uint64
 	// Gaps are holes that lanes passed on.
 	Gaps uint64
+	// CallDelay is the 95th percentile of the call's one-way delay, CallLost how many of its packets did not arrive.
+	CallDelay time.Duration
+	CallLost  int
 }
 
 // The flow is measured for measureFor after settleFor.
@@ -68,7 +76,11 @@ func (c Cell) Run(seed uint64, down bool) Result {
 		r.Sum += ceiling
 		r.Better = max(r.Better, ceiling)
 	}
-	w := New(Config{Seed: seed, Links: c.Links})
+	w := New(Config{Seed: seed, Links: c.Links, Adjust: c.Adjust})
+	var heard *traffic.PacedSink
+	if c.Call {
+		heard = w.Call(down, 200*time.Millisecond)
+	}
 	if c.Tracer != nil {
 		w.Tell(c.Tracer)
 	}
@@ -92,6 +104,43 @@ func (c Cell) Run(seed uint64, down bool) Result {
 		end = w.Server
 	}
 	r.Gaps = end.LaneStats().Gaps
+	if heard != nil {
+		r.hear(heard.Samples, began.Add(settleFor))
+	}
+	return r
+}
+
+// hear sums up a call from then on.
+func (r *Result) hear(samples []traffic.Sample, from mono.Time) {
+	var delays []time.Duration
+	for _, s := range samples {
+		if s.At.Add(-s.Delay) >= from {
+			delays = append(delays, s.Delay)
+		}
+	}
+	if len(delays) == 0 {
+		return
+	}
+	sort.Slice(delays, func(i, j int) bool { return delays[i] < delays[j] })
+	r.CallDelay = delays[len(delays)*95/100]
+	// The last ones may still be on their way.
+	r.CallLost = max(int((measureFor-500*time.Millisecond)/callEvery)-len(delays), 0)
+}
+
+// callEvery is the time between two packets of a call.
+const callEvery = 20 * time.Millisecond
+
+// Call puts a call into the world and returns its listening end.
+func (w *World) Call(down bool, begin time.Duration) *traffic.PacedSink {
+	from, to := w.Router, w.Server
+	a, b := netip.AddrPortFrom(ClientAddr, 4000), netip.AddrPortFrom(ServerAddr, 4001)
+	if down {
+		from, to, a, b = to, from, b, a
+	}
+	s := traffic.NewPacedSource(traffic.PacedConfig{Local: a, Remote: b, Rate: 50, Size: 200, Start: w.Now.Add(begin)})
+	r := traffic.NewPacedSink(b, a)
+	from.Apps = append(from.Apps, s)
+	to.Apps = append(to.Apps, r)
 	return r
 }
 

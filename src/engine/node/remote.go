@@ -5,9 +5,11 @@ import (
 	"net/netip"
 
 	"mpproxy/src/engine"
+	"mpproxy/src/engine/congestion"
 	"mpproxy/src/engine/handshake"
 	"mpproxy/src/engine/mono"
 	"mpproxy/src/engine/packet"
+	"mpproxy/src/engine/sched"
 	"mpproxy/src/engine/session"
 	"mpproxy/src/stats"
 )
@@ -247,6 +249,11 @@ func (r *Remote) Poll(now mono.Time, out *engine.Batch) (more bool) {
 		more = p.Poll(now, out) || more
 	}
 	return more
+}
+
+// SetChoices changes the scheduler and the congestion control of routers that are added from now on.
+func (r *Remote) SetChoices(s sched.Kind, c congestion.Kind) {
+	r.params.Tunnel.Scheduler, r.params.Tunnel.Congestion = s, c
 }
 
 // Session describes a peer's session; ok is false if there is none.

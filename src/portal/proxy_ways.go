@@ -1,0 +1,141 @@
+package portal
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"slices"
+
+	"mpproxy/src/config"
+	"mpproxy/src/engine/mono"
+	"mpproxy/src/socks"
+	"mpproxy/src/streams"
+)
+
+// knownLink is a link as the loop sees it.
+type knownLink struct {
+	name     string
+	device   string
+	mark     uint32
+	metric   int
+	endpoint netip.AddrPort
+	source   netip.Addr // its own address towards the server
+}
+
+// waysTo are the subflows of a route now.
+func (l *localProxy) waysTo(ctx context.Context, to *far, route *config.Route) (out []streams.Way) {
+	links := l.linksTo(ctx, to)
+	if len(links) == 0 {
+		return nil
+	}
+	if way, ok := l.overMPTCP(route, links); ok {
+		return []streams.Way{way}
+	}
+	if len(route.Via) == 0 {
+		least := slices.MinFunc(links, func(a, b knownLink) int { return a.metric - b.metric }).metric
+		for _, k := range links {
+			if k.metric == least {
+				out = append(out, k.direct(k.name))
+			}
+		}
+		return out
+	}
+	for _, via := range route.Via {
+		way, ok := l.way(via, links)
+		for range min(via.Weight, maxSubflowsVia) {
+			if ok {
+				out = append(out, way)
+			}
+		}
+	}
+	return out
+}
+
+// way is one via of a route; false if its link is not up, or one of its relays is switched off.
+func (l *localProxy) way(via config.Via, links []knownLink) (streams.Way, bool) {
+	link := knownLink{endpoint: links[0].endpoint}
+	cfg := l.portal.run.configuration()
+	var hops []socks.Hop
+	name := via.Link
+	for _, want := range via.Relays {
+		i := slices.IndexFunc(cfg.Relays, func(r config.Relay) bool { return r.Name == want && r.Enabled })
+		if i < 0 {
+			return streams.Way{}, false
+		}
+		relay := cfg.Relays[i]
+		at, err := socks.ParseAddress(relay.Address.Host, relay.Address.Port)
+		if err != nil {
+			return streams.Way{}, false
+		}
+		if len(hops) == 0 && name == "" {
+			name = relay.Link
+		}
+		hop := socks.Hop{At: at, User: relay.Username, Password: relay.Password.Text()}
+		if relay.ResolveLocal {
+			hop.Look = socks.Resolve
+		}
+		hops = append(hops, hop)
+	}
+	if name != "" {
+		i := slices.IndexFunc(links, func(k knownLink) bool { return k.name == name })
+		if i < 0 {
+			return streams.Way{}, false
+		}
+		link = links[i]
+	}
+	if len(hops) == 0 {
+		return link.direct(via.String()), true
+	}
+	dial, server := link.dial(hops[0].At.String()), socks.FromAddrPort(link.endpoint)
+	return streams.Way{Name: via.String(), Dial: func(ctx context.Context) (net.Conn, error) {
+		conn, err := dial(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if err := socks.Through(ctx, conn, hops, server); err != nil {
+			_ = conn.Close()
+			return nil, err
+		}
+		return conn, nil
+	}}, true
+}
+
+// links are those that are up, with the way to the session's server.
+func (l *localProxy) links(ctx context.Context) []knownLink { return l.linksTo(ctx, &far{}) }
+
+// linksTo are those that are up and have a way to a remote.
+func (l *localProxy) linksTo(ctx context.Context, to *far) (out []knownLink) {
+	r := l.portal
+	r.run.shared.do(ctx, func(mono.Time) {
+		for i, k := range r.links {
+			if i >= len(r.told) || !r.told[i].Up || r.paused[i] || k.Name == "" {
+				continue
+			}
+			one := knownLink{k.Name, r.devices[i], r.sys.router.SocketMark(i), k.Metric, r.told[i].Endpoint, r.told[i].Source}
+			if to.names != nil {
+				one.endpoint, one.source = to.names.endpointOver(i, r.seen[i].state, look{servers: r.seen[i].servers, mark: one.mark})
+			}
+			if one.endpoint.IsValid() {
+				out = append(out, one)
+			}
+		}
+	})
+	return out
+}
+
+// direct is the way to the server over the link alone. Some such subflows are set up in advance.
+func (k knownLink) direct(name string) streams.Way {
+	to := k.endpoint.String()
+	return streams.Way{Name: name, Direct: true, Dial: k.dial(to), Key: k.device + " " + to}
+}
+
+// dial connects over the link: bound to its device, with its mark, as the tunnel's own sockets are.
+func (k knownLink) dial(to string) func(context.Context) (net.Conn, error) {
+	return func(ctx context.Context) (net.Conn, error) {
+		var d net.Dialer
+		if k.device != "" {
+			d.Control = bindTo(k.device, k.mark)
+		}
+		return d.DialContext(ctx, "tcp", to)
+	}
+}

@@ -1,0 +1,10 @@
+//go:build mips || mipsle
+
+package system
+
+import "errors"
+
+// newXTTool refuses: a small router has nothing but nftables, and no server runs there, which alone needs iptables.
+func newXTTool(string, bool) (xtTool, error) {
+	return nil, errors.New("this program is built without iptables")
+}
