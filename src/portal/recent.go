@@ -34,9 +34,11 @@ type RingLink struct {
 type Event struct {
 	At   int64  `json:"at"` // seconds since 1970 by this machine's clock
 	Link string `json:"link,omitempty"`
-	// Kind is a stats.PathState or stats.LinkState that began, or "connected" or "lost".
+	// Kind is a stats.PathState or stats.LinkState that began, or "connected", "lost" or "safe_mode".
 	Kind string `json:"kind"`
 	Text string `json:"text,omitempty"`
+	// Others are the connections that were in use when this one stopped being so.
+	Others []string `json:"others,omitempty"`
 }
 
 // recent looks at the status every second and remembers. Safe for concurrent use.
@@ -131,10 +133,24 @@ func (m *recent) notice(now int64, s *stats.Status) {
 	for _, l := range s.Links {
 		state := linkWord(l, s)
 		if old, known := m.states[l.Name]; known && old != state && !first {
-			m.remember(Event{At: now, Link: l.Name, Kind: state})
+			e := Event{At: now, Link: l.Name, Kind: state}
+			if old == string(stats.PathUp) {
+				e.Others = inUse(s)
+			}
+			m.remember(e)
 		}
 		m.states[l.Name] = state
 	}
+}
+
+// inUse names the links that carry the session.
+func inUse(s *stats.Status) (names []string) {
+	for _, l := range s.Links {
+		if linkWord(l, s) == string(stats.PathUp) {
+			names = append(names, l.Name)
+		}
+	}
+	return names
 }
 
 // linkWord is a link's state in one word: its own if something is wrong with it, else that of its path.

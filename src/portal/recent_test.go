@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"reflect"
 	"testing"
 
 	"mpproxy/src/stats"
@@ -57,15 +58,15 @@ func TestRecentEvents(t *testing.T) {
 		m.sample(int64(i), s)
 	}
 	want := []Event{
-		{At: 1, Kind: "connected"}, {At: 1, Link: "wan", Kind: "up"}, {At: 1, Link: "lte", Kind: "up"}, {At: 3, Link: "lte", Kind: "down"},
-		{At: 4, Link: "lte", Kind: "up"}, {At: 5, Link: "lte", Kind: "no_carrier"}, {At: 6, Kind: "lost"}, {At: 6, Link: "wan", Kind: "down"},
+		{At: 1, Kind: "connected"}, {At: 1, Link: "wan", Kind: "up"}, {At: 1, Link: "lte", Kind: "up"}, {At: 3, Link: "lte", Kind: "down", Others: []string{"wan"}},
+		{At: 4, Link: "lte", Kind: "up"}, {At: 5, Link: "lte", Kind: "no_carrier", Others: []string{"wan"}}, {At: 6, Kind: "lost"}, {At: 6, Link: "wan", Kind: "down"},
 	}
 	got := m.list()
 	if len(got) != len(want) {
 		t.Fatalf("events %+v", got)
 	}
 	for i := range want {
-		if got[i] != want[i] {
+		if !reflect.DeepEqual(got[i], want[i]) {
 			t.Errorf("event %d: %+v, want %+v", i, got[i], want[i])
 		}
 	}
