@@ -191,18 +191,18 @@ func (r *report) write(head string) error {
 		}
 		bySection[one.section] = append(bySection[one.section], one)
 	}
+	var all []*table
 	for _, section := range order {
-		plot := name(section) + ".svg"
-		fmt.Fprintf(&md, "\n## %s\n\n| %s |\n|%s\n", section, strings.Join(columns, " | "), strings.Repeat("---|", len(columns)))
+		t := &table{name: name(section), title: section, columns: columns, plots: []string{name(section) + ".svg"}}
 		for _, one := range bySection[section] {
-			fmt.Fprintf(&md, "| %s |\n", strings.Join(one.cells(), " | "))
+			t.add(one.cells()...)
 		}
-		fmt.Fprintf(&md, "\n![%s](%s)\n", section, plot)
-		if err := r.save(plot, bars(section, bySection[section])); err != nil {
+		all = append(all, t)
+		if err := r.save(t.plots[0], bars(section, bySection[section])); err != nil {
 			return err
 		}
 	}
-	for _, t := range r.tables {
+	for _, t := range append(all, r.tables...) {
 		md.WriteString("\n" + t.markdown())
 		if err := errors.Join(r.save(t.name+".md", "# Measurements\n\n"+head+"\n\n"+t.markdown()), r.save(t.name+".csv", t.csv())); err != nil {
 			return err

@@ -65,6 +65,9 @@ func TestFilesAreWellFormed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if page, err := os.ReadFile(filepath.Join(dir, "y1.md")); err != nil || !strings.Contains(string(page), "| a <b> | 0.950 | share |") {
+		t.Errorf("page of a section: %v %s", err, page)
+	}
 	rows, err := csv.NewReader(strings.NewReader(string(table))).ReadAll()
 	if err != nil || len(rows) != 3 || rows[1][3] != "0.95" {
 		t.Errorf("table: %v %q", err, rows)
