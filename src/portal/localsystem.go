@@ -264,7 +264,7 @@ func linkWhy(err error, s system.LinkState, source netip.Addr) stats.LinkState {
 
 func (s *localSystem) openSocket(ctx context.Context, i int) {
 	p, w := s.portal.run, &s.links[i]
-	udp, err := transport.ListenUDP(transport.Options{Device: w.device, Mark: s.router.SocketMark(i), Clock: p.shared.clock})
+	udp, err := transport.ListenUDP(transport.Options{Device: w.device, Mark: s.router.SocketMark(i), Clock: p.shared.clock, NoOffload: p.mode.safe()})
 	if err != nil {
 		s.trouble(i, err)
 		return

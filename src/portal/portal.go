@@ -39,7 +39,7 @@ type Options struct {
 }
 
 // Run runs the portal that the configuration describes until ctx ends, and leaves the system as it was.
-func Run(ctx context.Context, o Options) error {
+func Run(ctx context.Context, o Options) (err error) {
 	cfg, warnings, err := config.Load(o.ConfigFile)
 	if err != nil {
 		return err
@@ -70,9 +70,15 @@ func Run(ctx context.Context, o Options) error {
 	if o.Socket == "" {
 		o.Socket = cfg.Portal.Control
 	}
+	mode, err := enterRun(ctx, o.Socket, log)
+	if err != nil {
+		return err
+	}
+	defer func() { mode.leave(err) }()
+	cfg = mode.careful(cfg)
 	g := newGroup(ctx)
 	defer g.cancel(nil)
-	p := &running{Options: o, cfg: cfg, log: log, level: level, started: time.Now(), group: g}
+	p := &running{Options: o, cfg: cfg, mode: mode, log: log, level: level, started: time.Now(), group: g}
 	p.config.current = cfg
 	p.memory = divideMemory(cfg.Portal.MemoryLimitBytes, machineMemory())
 	debug.SetMemoryLimit(p.memory.goLimit)
@@ -91,6 +97,7 @@ func Run(ctx context.Context, o Options) error {
 		}
 	}
 	p.start(hangup)
+	mode.ran = true
 	log.Info("running", "role", cfg.Portal.Role, "public_key", public.String())
 	<-g.ctx.Done()
 	closed := p.close()
@@ -102,6 +109,7 @@ type running struct {
 	Options
 	cfg     *config.Config // as it was at the start; see configuration
 	config  reloading
+	mode    *safeMode
 	log     *slog.Logger
 	level   *slog.LevelVar
 	started time.Time
@@ -146,6 +154,9 @@ func (p *running) startControl(handler control.Handler, tunnels func() []named) 
 	handler = p.withTrace(p.withReload(handler), tunnels)
 	forgetMenus()
 	lately := newRecent(handler)
+	if p.mode.safe() {
+		lately.remember(Event{At: time.Now().Unix(), Kind: "safe_mode", Text: p.mode.why})
+	}
 	p.group.start(funcTask{"recent", lately.run})
 	desk := &Desk{ConfigFile: p.ConfigFile, Running: true, Log: p.log, recent: lately, jobsOf: p.jobs, next: handler}
 	p.group.start(control.NewServer(p.Socket, desk.Handle))
@@ -153,7 +164,11 @@ func (p *running) startControl(handler control.Handler, tunnels func() []named) 
 
 // openDevice makes the TUN device and its reader.
 func (p *running) openDevice(mtu int) error {
-	device, err := system.OpenTUN(p.cfg.Portal.Device, mtu)
+	open := system.OpenTUN
+	if p.mode.safe() {
+		open = system.OpenPlainTUN
+	}
+	device, err := open(p.cfg.Portal.Device, mtu)
 	if err != nil {
 		return fmt.Errorf("open %s: %w", p.cfg.Portal.Device, err)
 	}
@@ -280,7 +295,12 @@ func (p *running) status(sessions []stats.Session, links []stats.Link, drops sta
 	io := p.shared.drops.Snapshot()
 	drops.Merge(&io)
 	problem, restart := p.configTrouble()
+	var advice []string
+	if p.mode.safe() {
+		advice = append(advice, p.mode.why)
+	}
 	return stats.Status{
+		SafeMode: p.mode.safe(), Advice: advice,
 		Version: p.Version, Role: string(p.cfg.Portal.Role), UptimeSeconds: stats.Seconds(time.Since(p.started)),
 		ConfigFile: p.ConfigFile, Sessions: sessions, Links: links, Drops: drops.Map(),
 		ConfigProblem: problem, ConfigRestart: restart,

@@ -60,7 +60,7 @@ func (p *running) reload(ctx context.Context) (*control.Reloaded, error) {
 	for _, w := range warnings {
 		p.log.Warn(w.String())
 	}
-	next, restart := merge(p.configuration(), next)
+	next, restart := merge(p.configuration(), p.mode.careful(next))
 	changes, err := p.config.role.reload(ctx, next)
 	if old := p.configuration().Portal.LogLevel; old != next.Portal.LogLevel {
 		p.level.Set(slogLevel(next.Portal.LogLevel))

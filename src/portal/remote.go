@@ -111,7 +111,7 @@ func (r *remote) listen() error {
 		if at.Addr().IsUnspecified() {
 			at = netip.AddrPortFrom(netip.IPv6Unspecified(), at.Port())
 		}
-		udp, err := transport.ListenUDP(transport.Options{Local: at, Clock: p.shared.clock})
+		udp, err := transport.ListenUDP(transport.Options{Local: at, Clock: p.shared.clock, NoOffload: p.mode.safe()})
 		if err != nil {
 			return fmt.Errorf("listen at %s (UDP): %w", at, err)
 		}

@@ -181,6 +181,6 @@ func (r *remote) status(now mono.Time) stats.Status {
 		sessions = append(sessions, s)
 	}
 	out := r.run.status(sessions, nil, r.Drops())
-	out.Advice = r.system.toldAdvice()
+	out.Advice = append(out.Advice, r.system.toldAdvice()...)
 	return out
 }

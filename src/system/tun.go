@@ -38,7 +38,13 @@ type TUNStats struct {
 }
 
 // OpenTUN makes the device, which lives until Close. mtu is in bytes, at most packet.MaxBytes. The device is not up yet.
-func OpenTUN(name string, mtu int) (*TUN, error) {
+func OpenTUN(name string, mtu int) (*TUN, error) { return openTUN(name, mtu, unix.IFF_VNET_HDR) }
+
+// OpenPlainTUN is OpenTUN without offloads: each packet goes through the device on its own.
+func OpenPlainTUN(name string, mtu int) (*TUN, error) { return openTUN(name, mtu, 0) }
+
+// openTUN opens a device; flags are those beside the ones it always has.
+func openTUN(name string, mtu int, flags uint16) (*TUN, error) {
 	if mtu < 576 || mtu > packet.MaxBytes {
 		return nil, fmt.Errorf("open TUN %s: MTU %d is not within 576..%d", name, mtu, packet.MaxBytes)
 	}
@@ -46,7 +52,7 @@ func OpenTUN(name string, mtu int) (*TUN, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open /dev/net/tun: %w (is the tun module there, and may we use it?)", err)
 	}
-	if err := claim(fd, name); err != nil {
+	if err := claim(fd, name, flags); err != nil {
 		unix.Close(fd)
 		return nil, fmt.Errorf("open TUN %s: %w", name, err)
 	}
@@ -75,13 +81,13 @@ func newTUN(device tun.Device, name string) *TUN {
 	}
 }
 
-// claim makes fd the device's, with virtio headers so that packets may come joined.
-func claim(fd int, name string) error {
+// claim makes fd the device's. With IFF_VNET_HDR packets have virtio headers, and may come joined.
+func claim(fd int, name string, flags uint16) error {
 	ifr, err := unix.NewIfreq(name)
 	if err != nil {
 		return fmt.Errorf("device name: %w", err)
 	}
-	ifr.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI | unix.IFF_VNET_HDR)
+	ifr.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI | flags)
 	return unix.IoctlIfreq(fd, unix.TUNSETIFF, ifr)
 }
 
