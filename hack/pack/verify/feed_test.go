@@ -322,6 +322,7 @@ func TestBadScriptsAreSeen(t *testing.T) {
 		{"killed at reload", "sends not one SIGHUP", file(service, "procd_send_signal mpproxy portal HUP", "restart")},
 		{"runs though disabled", "although it is not enabled", file(service, `[ "$enabled" = 1 ] || return 0`, "true")},
 		{"starts what is refused", `"instance"`, file(service, "|| acceptable || return 1", "|| acceptable")},
+		{"token is left", `"instance join"`, file(service, "\tfirst_boot\n", "")},
 		{"guard ends with the service", "guard down", file(guard, "return 0 # kept on purpose", `"$PROG" guard down`)},
 		{"no poke", "does not poke", file("/lib/netifd/proto/mpproxy.sh", "ubus -t 2 call", "true")},
 		{"image without sections", "first-boot scripts", func(p *pkg.Package) { p.PostInst = strings.Replace(p.PostInst, "image", "add", 1) }},

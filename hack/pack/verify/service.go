@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"os"
 	"slices"
 	"strings"
 )
@@ -50,8 +51,33 @@ func (l life) service() {
 	hasNot(calls, "instance")
 	hasNot(calls, "signal mpproxy")
 
+	l.firstBoot(has, hasNot)
 	l.guard(has, hasNot)
 	l.handler()
+}
+
+// firstBoot: a token that a vendor left is used, with the service off and with it on; without one nothing is.
+func (l life) firstBoot(has, hasNot func([]string, string)) {
+	const token = "etc/mpproxy/join.token"
+	join := []string{"instance join", "param command /usr/bin/mpproxy join --wait --file /etc/mpproxy/join.token", "param stderr 1"}
+	hasNot(l.calls("/etc/init.d/mpproxy start"), "join")
+	l.r.Err(l.m.root.Write(token, "", 0o600), "%s", l.what)
+	hasNot(l.calls("/etc/init.d/mpproxy start"), "join")
+	l.r.Err(l.m.root.Write(token, "mpp1:x\n", 0o600), "%s", l.what)
+	calls := l.calls("/etc/init.d/mpproxy start")
+	for _, want := range join {
+		has(calls, want)
+	}
+	hasNot(calls, "instance portal")
+	hasNot(calls, "respawn") // procd would start it again after success
+	calls = l.calls("uci set mpproxy.main.enabled=1; uci commit mpproxy; /etc/init.d/mpproxy reload")
+	for _, want := range append(join, "instance portal", "mpproxy check /etc/config/mpproxy") {
+		has(calls, want)
+	}
+	hasNot(calls, "signal mpproxy") // the portal did not run yet, whatever the joining does
+	has(l.calls("/etc/init.d/mpproxy reload"), "signal mpproxy portal HUP")
+	l.r.Err(os.Remove(l.m.root.At(token)), "%s", l.what)
+	hasNot(l.calls("/etc/init.d/mpproxy reload; uci set mpproxy.main.enabled=0; uci commit mpproxy; /etc/init.d/mpproxy stop"), "join")
 }
 
 func (l life) guard(has, hasNot func([]string, string)) {

@@ -38,12 +38,13 @@ func join(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	o := portal.JoinOptions{ConfigFile: c.configFile(), Token: text, Name: c.last("name"), Links: links, Running: c.runs(ctx)}
+	o := portal.JoinOptions{ConfigFile: c.configFile(), Token: text, Name: c.last("name"), Links: links}
 	run := portal.JoinAndStart
 	if c.flags["no-start"] {
 		run = portal.Join
 	}
 	for {
+		o.Running = c.runs(ctx) // also started by the try before
 		err = run(ctx, o, c.told)
 		if !c.flags["wait"] || err == nil || !worthAgain(text) {
 			break

@@ -1,12 +1,16 @@
-# procd's functions write down what they are told; /tmp/running.NAME says that NAME runs.
+# procd's functions write down what they are told; /tmp/running.NAME says that NAME runs, /tmp/running.NAME.X that its instance X does.
 # shellcheck shell=dash disable=SC2154
 record() { [ -n "$IPKG_INSTROOT" ] || echo "$*" >>/tmp/calls; }
-procd_running() { [ -e "/tmp/running.$1" ]; }
-procd_open_instance() { record "instance $*"; }
+procd_running() { [ -e "/tmp/running.$1${2:+.$2}" ]; }
+procd_open_instance() {
+	instance=$1
+	record "instance $*"
+}
 procd_set_param() { record "param $*"; }
 procd_close_instance() {
 	record close_instance
 	: >"/tmp/running.$name"
+	: >"/tmp/running.$name.$instance"
 }
 procd_open_trigger() { :; }
 procd_close_trigger() { :; }
