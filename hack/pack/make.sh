@@ -21,9 +21,11 @@ same_program() {
 	local elsewhere status=0 target=amd64
 	[ -f build/cross/mpproxy-$target ] || return 0
 	elsewhere=$(mktemp -d)
+	mkdir "$elsewhere/hack"
 	cp -r go.mod go.sum src "$elsewhere/"
-	CGO_ENABLED=0 GOOS=linux GOARCH=amd64 GOAMD64=v1 go -C "$elsewhere" build -trimpath -ldflags "-s -w -X main.version=$version" -o program ./src/cmd/mpproxy || status=1
-	cmp "$elsewhere/program" build/cross/mpproxy-$target || status=1
+	cp hack/cross.sh "$elsewhere/hack/"
+	ONLY=$target "$elsewhere/hack/cross.sh" "-s -w -X main.version=$version" >/dev/null || status=1
+	cmp "$elsewhere/build/cross/mpproxy-$target" build/cross/mpproxy-$target || status=1
 	rm -rf "$elsewhere"
 	[ $status -eq 0 ] || echo 'the same sources gave another program elsewhere: it is not reproducible'
 	return $status
