@@ -1,6 +1,7 @@
 package mpp
 
 import (
+	"io"
 	"testing"
 	"time"
 
@@ -180,5 +181,35 @@ func TestPollAllocatesNothing(t *testing.T) {
 	}
 	if a.Counts().Sent < 1000*8<<10 {
 		t.Error("nothing moved", a, b)
+	}
+}
+
+// TestLastSubflowGone: both streams have ended and are acknowledged; that the last subflow goes before our last
+// acknowledgement left is the end too.
+func TestLastSubflowGone(t *testing.T) {
+	pool := NewPool(1 << 20)
+	now := mono.Time(1)
+	a, b := NewConn(now, Params{MID: 9, Opener: true, Pool: pool}), NewConn(now, Params{MID: 9, Pool: pool})
+	a.Add(now, 1)
+	b.Add(now, 1)
+	a.CloseWrite()
+	b.CloseWrite()
+	for range 3 {
+		now = now.Add(time.Second)
+		for _, way := range [][2]*Conn{{a, b}, {b, a}} {
+			if record := way[0].Poll(now, 1, nil); len(record) > 0 {
+				if err := way[1].Receive(now, 1, record); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	b.ackAt = now // as after something that came twice
+	if _, err := b.Read(now, make([]byte, 1)); err != io.EOF || !a.Finished() || b.Finished() {
+		t.Fatalf("%v\n%v\n%v", err, a, b)
+	}
+	b.Remove(now, 1)
+	if !b.Finished() {
+		t.Errorf("waits for nobody: %v", b)
 	}
 }

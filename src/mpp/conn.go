@@ -207,8 +207,12 @@ func (c *Conn) free() {
 }
 
 // Finished reports that nothing is to be done any more: both streams have ended and both ends know it, or the
-// connection broke and the other side was told. The subflows can then be closed, each after its last record.
+// connection broke and the other side was told. The subflows can then be closed, each after its last record. Without
+// any subflow nobody is left to hear the last acknowledgement: most likely the other side was finished first.
 func (c *Conn) Finished() bool {
+	if c.err == nil && len(c.subs) == 0 {
+		return c.fin && c.acked == c.end() && c.complete()
+	}
 	for _, s := range c.subs {
 		if s.reset || c.err == nil && s.ackHere {
 			return false

@@ -265,7 +265,6 @@ func (s *Stream) drop(k *subflow) {
 			s.names[k.name] += info.Sent + info.Received
 			s.subs = append(s.subs[:i], s.subs[i+1:]...)
 			s.conn.Remove(s.clock(), k.id)
-			close(k.gone)
 			break
 		}
 	}

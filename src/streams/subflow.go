@@ -22,82 +22,53 @@ type subflow struct {
 	conn    net.Conn
 	seal    *mpp.Sealer
 	open    *mpp.Opener
-	hello   []byte        // goes before the first record
-	heard   bool          // something authentic has come
-	unheard func()        // called if the other side closed without a word; may be nil
-	first   []byte        // the plaintext of the first record, if that was opened already
-	rest    []byte        // came with the hello, or is the begin of a record
-	wake    chan struct{} // the stream has changed
-	gone    chan struct{} // the stream has dropped it
+	hello   []byte // goes before the first record
+	heard   bool   // something authentic has come
+	unheard func() // called if the other side closed without a word; may be nil
+	first   []byte // the plaintext of the first record, if that was opened already
+	rest    []byte // came with the hello, or is the begin of a record
+	writing bool   // a goroutine writes, or has written all there will be; under the stream's lock
 	tuned   time.Time
 	tail    int
 }
 
 func newSubflow(conn net.Conn, id uint16, name string, seal *mpp.Sealer, open *mpp.Opener) *subflow {
-	return &subflow{id: id, name: name, conn: conn, seal: seal, open: open, wake: make(chan struct{}, 1), gone: make(chan struct{})}
+	prepare(conn)
+	return &subflow{id: id, name: name, conn: conn, seal: seal, open: open}
 }
 
-// poke makes the writer look again.
+// poke has somebody look whether there is something to send; with the stream's lock held. Only while there is does a
+// writer live: an idle subflow costs its reader alone.
 func (k *subflow) poke() {
-	select {
-	case k.wake <- struct{}{}:
-	default:
+	if !k.writing {
+		k.writing = true
+		go k.write()
 	}
 }
 
 // buffers are for what is just read or written.
 var buffers = sync.Pool{New: func() any { return new([bufferBytes]byte) }}
 
-// run reads and writes until the subflow is dead or the stream is over.
+// run reads until the subflow is dead or the stream is over.
 func (k *subflow) run() {
-	prepare(k.conn)
-	var wg sync.WaitGroup
-	wg.Go(k.write)
 	if err := k.read(); err != nil && !k.heard && k.unheard != nil && k.hello == nil && !errors.Is(err, net.ErrClosed) {
 		k.unheard()
 	}
 	k.stream.drop(k)
-	wg.Wait()
 }
 
-// write sends records while there are any.
+// write sends what there is.
 func (k *subflow) write() {
+	b := buffers.Get().(*[bufferBytes]byte)
+	defer buffers.Put(b)
 	for {
-		more, err := k.burst()
-		if err != nil {
-			k.stream.drop(k)
-			return
-		}
-		if !more {
+		rec, over := k.next(b[:mpp.RecordSpace])
+		if rec == nil {
 			// The stream is over and all is sent: the other side sees the end, and ends.
-			if tcp, ok := k.conn.(interface{ CloseWrite() error }); ok {
+			if tcp, ok := k.conn.(interface{ CloseWrite() error }); over && ok {
 				_ = tcp.CloseWrite()
 			}
 			return
-		}
-		select {
-		case <-k.wake:
-		case <-k.gone:
-			return
-		}
-	}
-}
-
-// burst sends what there is; more is false if nothing will come any more.
-func (k *subflow) burst() (more bool, err error) {
-	b := buffers.Get().(*[bufferBytes]byte)
-	defer buffers.Put(b)
-	s := k.stream
-	for {
-		s.mu.Lock()
-		rec := s.conn.Poll(s.clock(), k.id, b[:mpp.RecordSpace])
-		over := s.isOver
-		if len(rec) > mpp.RecordSpace {
-			s.arm()
-		}
-		s.mu.Unlock()
-		if len(rec) == mpp.RecordSpace {
-			return !over, nil
 		}
 		out := k.seal.Seal(rec)
 		if k.hello != nil {
@@ -105,10 +76,28 @@ func (k *subflow) burst() (more bool, err error) {
 			k.hello = nil
 		}
 		if _, err := k.conn.Write(out); err != nil {
-			return false, err
+			k.stream.drop(k)
+			return
 		}
 		k.tune()
 	}
+}
+
+// next returns a record to send behind what b holds. nil ends the writer: until the next poke, or, if the stream is over,
+// for good.
+func (k *subflow) next(b []byte) (rec []byte, over bool) {
+	s := k.stream
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if rec = s.conn.Poll(s.clock(), k.id, b); len(rec) > len(b) {
+		s.arm()
+		return rec, false
+	}
+	if !s.isOver && s.conn.Finished() {
+		s.changed() // what was just sent was the last there was to do
+	}
+	k.writing = s.isOver
+	return nil, s.isOver
 }
 
 // tune lets so much wait unsent in the socket as leaves in a few milliseconds.
