@@ -25,7 +25,6 @@ func notYet() []unavailable {
 	}
 	return []unavailable{
 		row("portal", "protect", "encrypt"),
-		row("portal", "duplicate", "off"),
 		row("portal", "public_to", "router"),
 		row("portal", "mode", "nat"),
 		row("portal", "rate", "0"),

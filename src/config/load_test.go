@@ -197,8 +197,8 @@ func TestLoadErrors(t *testing.T) {
 		{"secret in a message", localText("\toption private_key 'my secret'", ""), []string{
 			"c:5: portal 'main', option private_key: must be a key: 44 characters of base64, as genkey prints them"}},
 		{"newer version", localText("\toption config_version 2", ""), []string{"c:5: portal 'main', option config_version '2': must be a number from 1 to 1"}},
-		{"not available", localText("\toption scheduler weighted\n\toption congestion none\n\toption duplicate calls", "\toption transport tls\n\toption cap_mb 5\n"), []string{
-			"c:7: portal 'main', option duplicate 'calls': is not available in this version; available: off",
+		{"not available", localText("\toption scheduler weighted\n\toption congestion none\n\toption public_to aa:bb:cc:dd:ee:ff", "\toption transport tls\n\toption cap_mb 5\n"), []string{
+			"c:7: portal 'main', option public_to 'aa:bb:cc:dd:ee:ff': is not available in this version; available: router",
 			"c:13: link 'dsl', option transport 'tls': is not available in this version; available: auto, udp",
 			"c:14: link 'dsl', option cap_mb '5': is not available in this version; available: 0"}},
 		{"none without weighted", localText("\toption congestion none", ""), []string{

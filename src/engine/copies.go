@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"time"
+
 	"mpproxy/src/engine/flowq"
 	"mpproxy/src/engine/mono"
 	"mpproxy/src/engine/path"
@@ -18,9 +20,42 @@ type copies struct {
 	head, n int
 }
 
+// secondPath is where a packet of f about to go over p for the first time goes, too, by the choice of what is sent twice: the soonest
+// of the other paths that take it, none of a higher metric; nil if it goes over p only.
+func (t *Tunnel) secondPath(now mono.Time, f *flowq.Flow, p *path.Path, load *recovery.Payload) (second *path.Path) {
+	var secondAt time.Duration
+	level, judged := path.CopyNothing, false
+	for _, o := range t.eligible {
+		if o.Copies == path.CopyNothing || o == p || o.Metric != t.metric || !o.Usable() {
+			continue
+		}
+		if !judged {
+			level, judged = copyLevel(f, load), true
+		}
+		if level == path.CopyNothing || o.Copies < level {
+			continue
+		}
+		if at := o.Arrival(now, load.Buf.Len(), 2); second == nil || at < secondAt {
+			second, secondAt = o, at
+		}
+	}
+	return second
+}
+
+// copyLevel is the least choice that has a packet sent twice; nothing if none does.
+func copyLevel(f *flowq.Flow, load *recovery.Payload) path.Copies {
+	switch {
+	case f.Call(load.Buf.Bytes()):
+		return path.CopyCalls
+	case load.Urgent:
+		return path.CopyUrgent
+	}
+	return path.CopyNothing
+}
+
 // copiesOf returns the copies that wait for a path; nil if it gets none.
-func (t *Tunnel) copiesOf(p *path.Path) *copies {
-	if t.params.Scheduler != sched.Redundant || p.Metric != t.metric || p.Metered && !t.params.CopyMetered {
+func (t *Tunnel) copiesOf(p, second *path.Path) *copies {
+	if p != second && (t.params.Scheduler != sched.Redundant || p.Metric != t.metric || p.Metered && !t.params.CopyMetered) {
 		return nil
 	}
 	c := t.copies[p.ID]
@@ -31,13 +66,13 @@ func (t *Tunnel) copiesOf(p *path.Path) *copies {
 	return c
 }
 
-// copy has a packet that just went over from sent on every other path, too.
-func (t *Tunnel) copy(now mono.Time, from *path.Path, load *recovery.Payload, out *Batch) {
+// copy has a packet that just went over from sent on second, too, or on every other path.
+func (t *Tunnel) copy(now mono.Time, from, second *path.Path, load *recovery.Payload, out *Batch) {
 	for _, p := range t.eligible {
 		if p == from || !p.Usable() {
 			continue
 		}
-		c := t.copiesOf(p)
+		c := t.copiesOf(p, second)
 		if c == nil {
 			continue
 		}
@@ -46,6 +81,7 @@ func (t *Tunnel) copy(now mono.Time, from *path.Path, load *recovery.Payload, ou
 		}
 		again := *load
 		again.Buf = load.Buf.Retain()
+		again.Urgent = again.Urgent || p == second
 		t.held += int64(again.Buf.Len())
 		c.push(again)
 		t.sendCopies(now, p, c, out)
@@ -129,8 +165,8 @@ func (t *Tunnel) leading(now mono.Time, size int) *path.Path {
 
 // originalOf is what a packet about to go over p for the first time is called in its copies, with a reference of its own; ok is
 // false if there are to be none, or if it has no name because it goes in parts.
-func (t *Tunnel) originalOf(p *path.Path, load *recovery.Payload) (named recovery.Payload, ok bool) {
-	if t.params.Scheduler != sched.Redundant {
+func (t *Tunnel) originalOf(p *path.Path, load *recovery.Payload, second *path.Path) (named recovery.Payload, ok bool) {
+	if t.params.Scheduler != sched.Redundant && second == nil {
 		return named, false
 	}
 	named = *load

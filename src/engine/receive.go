@@ -158,11 +158,13 @@ func (t *Tunnel) data(now mono.Time, p *path.Path, d *wire.DataFrame, b *packet.
 type came struct {
 	ids    [4]uint32
 	replay [4]*session.Replay
+	others [4]*session.Replay // as Tunnel.others; may be nil
 	next   int
 }
 
-func (c *came) keep(id uint32, r *session.Replay) {
-	c.ids[c.next%len(c.ids)], c.replay[c.next%len(c.ids)] = id, r
+func (c *came) keep(id uint32, r, others *session.Replay) {
+	i := c.next % len(c.ids)
+	c.ids[i], c.replay[i], c.others[i] = id, r, others
 	c.next++
 }
 
@@ -184,10 +186,10 @@ func (t *Tunnel) duplicate(id uint32, number uint64, d *wire.DataFrame) bool {
 // cameBefore reports that the datagram which first carried a packet, or a repair of it, came before, and notes that
 // now it has. low is the low half of its number.
 func (t *Tunnel) cameBefore(id, low uint32) bool {
-	r := t.replay[id]
+	r, other := t.replay[id], t.others[id]
 	for i, closed := range t.came.ids {
 		if r == nil && closed == id {
-			r = t.came.replay[i]
+			r, other = t.came.replay[i], t.came.others[i]
 		}
 	}
 	if id == 0 || r == nil {
@@ -198,7 +200,6 @@ func (t *Tunnel) cameBefore(id, low uint32) bool {
 		return true
 	}
 	// Not in the path's own window: the datagram itself may still come, and is to be acknowledged then.
-	other := t.others[id]
 	if other == nil {
 		if t.Path(id) == nil {
 			r.Accept(number)
@@ -295,7 +296,7 @@ func (t *Tunnel) onUse(now mono.Time, p *path.Path, f *wire.PathUseFrame) {
 	}
 	p.SetUse(path.Use{
 		Metric: int(f.Metric), Overflow: f.Overflow, Standby: f.Standby, Metered: f.Metered, Limit: int64(f.Limit) * 125,
-		Congestion: t.allowed(congestion.Kind(f.Congestion)),
+		Congestion: t.allowed(congestion.Kind(f.Congestion)), Copies: path.Copies(f.Copies),
 	})
 	p.ChooseCongestion(now, t.params.Congestion)
 	t.refreshAt = now

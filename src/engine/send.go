@@ -139,10 +139,11 @@ func (t *Tunnel) sendHead(now mono.Time, f *flowq.Flow, prev *packet.Buf, p *pat
 	t.counts.PacketsOut++
 	t.counts.BytesOut += uint64(b.Len())
 	t.held += int64(b.Len())
-	original, copied := t.originalOf(p, &load)
+	second := t.secondPath(now, f, p, &load)
+	original, copied := t.originalOf(p, &load, second)
 	t.sendData(now, p, load, !rising, out)
 	if copied {
-		t.copy(now, p, &original, out)
+		t.copy(now, p, second, &original, out)
 		original.Buf.Release()
 	}
 }
@@ -338,7 +339,7 @@ func (t *Tunnel) sendProbe(now mono.Time, p *path.Path, tell bool, out *Batch) {
 	u := p.Config.Use
 	out.arena = wire.PathUseFrame{
 		Metric: uint16(min(max(u.Metric, 0), 65535)), Overflow: u.Overflow, Standby: u.Standby, Metered: u.Metered, Limit: uint64(u.PeerLimit) / 125,
-		Congestion: uint8(u.Congestion),
+		Congestion: uint8(u.Congestion), Copies: uint8(u.Copies),
 	}.Append(out.arena)
 	if opening {
 		out.arena = pad(out.arena, d, probeBytes)

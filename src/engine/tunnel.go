@@ -210,7 +210,7 @@ func (t *Tunnel) ClosePath(now mono.Time, id uint32) {
 		if p.Usable() && len(t.paths) > 0 {
 			t.excuse(now)
 		}
-		t.came.keep(id, t.replay[id])
+		t.came.keep(id, t.replay[id], t.others[id])
 		delete(t.replay, id)
 		delete(t.others, id)
 		t.dropCopies(id)

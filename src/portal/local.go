@@ -12,6 +12,7 @@ import (
 	"mpproxy/src/engine/mono"
 	"mpproxy/src/engine/node"
 	"mpproxy/src/engine/packet"
+	"mpproxy/src/engine/path"
 	"mpproxy/src/engine/wire"
 	"mpproxy/src/stats"
 	"mpproxy/src/system"
@@ -20,21 +21,23 @@ import (
 // local is the router's role.
 type local struct {
 	*node.Local
-	run      *running
-	remote   config.Remote
-	links    []config.Link
-	paused   []bool
-	told     []node.Link // what the engine knows of each link
-	rates    rates
-	configID uint64
-	stands   bool
-	lost     mono.Time // since when there is no session
-	sys      *localSystem
-	owned    []netip.Prefix
-	offers   []netip.Addr // name servers, the server's
-	proxy    *localProxy
-	devices  []string // of the links, as they were last found
-	seen     []seenLink
+	run    *running
+	remote config.Remote
+	links  []config.Link
+	paused []bool
+	// duplicate is what is sent twice.
+	duplicate config.Duplicate
+	told      []node.Link // what the engine knows of each link
+	rates     rates
+	configID  uint64
+	stands    bool
+	lost      mono.Time // since when there is no session
+	sys       *localSystem
+	owned     []netip.Prefix
+	offers    []netip.Addr // name servers, the server's
+	proxy     *localProxy
+	devices   []string // of the links, as they were last found
+	seen      []seenLink
 }
 
 // seenLink is a link as the system showed it, for looking up other servers' addresses over it.
@@ -51,7 +54,7 @@ func (p *running) startLocal() error {
 	}
 	p.shared = newShared(p.log, p.memory.bufs)
 	mtu := innerMTU(p.cfg)
-	r := &local{run: p, remote: remotes[0], links: p.cfg.EnabledLinks()}
+	r := &local{run: p, remote: remotes[0], links: p.cfg.EnabledLinks(), duplicate: p.cfg.Portal.Local.Duplicate}
 	r.paused, r.told = make([]bool, system.MaxLinks), make([]node.Link, system.MaxLinks)
 	r.devices, r.seen = make([]string, system.MaxLinks), make([]seenLink, system.MaxLinks)
 	params := node.LocalParams{Tunnel: p.tunnelParams(mtu), Random: rand.Reader}
@@ -208,5 +211,34 @@ func (r *local) setLink(now mono.Time, i int, l node.Link) {
 	l.Limit, l.PeerLimit = int64(r.links[i].UploadBitsPerSecond/8), int64(r.links[i].DownloadBitsPerSecond/8)
 	l.Metered, l.Standby = r.links[i].Metered, r.links[i].Metric > r.lowestMetric()
 	l.Congestion, _ = congestion.ParseKind(string(r.links[i].Congestion))
+	l.Copies = path.CopyNothing
+	if !l.Metered { // what is sent twice costs twice
+		l.Copies = copied(r.duplicate)
+	}
 	r.SetLink(now, i, l)
+}
+
+// recopy changes what is sent twice, in the loop.
+func (r *local) recopy(now mono.Time, to config.Duplicate) (changes []string) {
+	if r.duplicate == to {
+		return nil
+	}
+	r.duplicate = to
+	for i, l := range r.links {
+		if l.Name != "" {
+			r.setLink(now, i, r.told[i])
+		}
+	}
+	return []string{"duplicate " + string(to)}
+}
+
+// copied is the engine's word for what is sent twice.
+func copied(d config.Duplicate) path.Copies {
+	switch d {
+	case config.DuplicateCalls:
+		return path.CopyCalls
+	case config.DuplicateUrgent:
+		return path.CopyUrgent
+	}
+	return path.CopyNothing
 }

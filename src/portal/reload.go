@@ -157,7 +157,7 @@ func fixed(c *config.Config) []setting {
 	}
 	l := p.Local
 	list = append(list, []setting{
-		{"duplicate", l.Duplicate}, {"public_to", l.PublicTo}, {"failback", l.Failback},
+		{"public_to", l.PublicTo}, {"failback", l.Failback},
 	}...)
 	if in := c.EnabledRemotes(); len(in) > 0 {
 		list = append(list, setting{"public_key or preshared_key of the remote in use", [3]any{in[0].Name, in[0].PublicKey, in[0].PresharedKey}})
@@ -178,6 +178,7 @@ func merge(old, next *config.Config) (merged *config.Config, restart []string) {
 	out.Portal.LogLevel, out.Portal.DNSServers = next.Portal.LogLevel, next.Portal.DNSServers
 	out.Portal.Scheduler, out.Portal.Congestion = next.Portal.Scheduler, next.Portal.Congestion
 	here, wanted := &out.Portal.Local, next.Portal.Local
+	here.Duplicate = wanted.Duplicate
 	here.LAN, here.KillSwitch, here.DNS, here.IPv6, here.RouterTraffic = wanted.LAN, wanted.KillSwitch, wanted.DNS, wanted.IPv6, wanted.RouterTraffic
 	to, from := &out.Portal.Remote, next.Portal.Remote
 	to.Interface, to.Isolate, to.AllowPrivate, to.BlockPort, to.Reserve = from.Interface, from.Isolate, from.AllowPrivate, from.BlockPort, from.Reserve

@@ -113,6 +113,9 @@ func (s *Session) prometheus(e *exposition) {
 	e.add("session_packets_total", "counter", "Inner packets carried.", float64(s.UpPackets), "peer", s.Peer, "direction", "up")
 	e.add("session_packets_total", "counter", "Inner packets carried.", float64(s.DownPackets), "peer", s.Peer, "direction", "down")
 	e.add("session_repaired_packets_total", "counter", "Packets lost on a path and sent again.", float64(s.RepairedPackets), "peer", s.Peer)
+	if s.CopiedPackets > 0 {
+		e.add("session_copied_packets_total", "counter", "Packets sent over a second path, too.", float64(s.CopiedPackets), "peer", s.Peer)
+	}
 	if s.Gain > 0 {
 		e.add("session_gain", "gauge", "Goodput over what the best connection alone would have given, for what this side sends.", s.Gain, "peer", s.Peer)
 	}

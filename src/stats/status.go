@@ -58,9 +58,10 @@ type Session struct {
 	UpBytes         uint64            `json:"up_bytes"`
 	DownPackets     uint64            `json:"down_packets"`
 	DownBytes       uint64            `json:"down_bytes"`
-	RepairedPackets uint64            `json:"repaired_packets"` // lost on a path and sent again by this side
-	Gain            float64           `json:"gain"`             // goodput over what the best link alone would have given; 0: not known
-	Drops           map[string]uint64 `json:"drops"`            // packets by Reason
+	RepairedPackets uint64            `json:"repaired_packets"`         // lost on a path and sent again by this side
+	CopiedPackets   uint64            `json:"copied_packets,omitempty"` // sent over a second path, too, by this side
+	Gain            float64           `json:"gain"`                     // goodput over what the best link alone would have given; 0: not known
+	Drops           map[string]uint64 `json:"drops"`                    // packets by Reason
 }
 
 // PathState says how a path is.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mpproxy/src/engine/node"
+	"mpproxy/src/engine/path"
 	"mpproxy/src/linksim/traffic"
 	"mpproxy/src/stats"
 )
@@ -135,6 +136,30 @@ func TestLimits(t *testing.T) {
 		}
 		if rate := float64(got.Delivered()-before) * 8 / 4 / want; rate < 0.9 || rate > 1.01 {
 			t.Errorf("down %v: %.3f of the limit", down, rate)
+		}
+	}
+}
+
+// Calls are copied onto links of the same metric only, and the receiver lets one of each pass.
+func TestCopiesStayOnTheirMetric(t *testing.T) {
+	for _, metric := range []int{0, 10} {
+		w := New(Config{Seed: 56, Links: []Link{Same(params(20, 10*time.Millisecond, 0)), Same(params(20, 25*time.Millisecond, 0))},
+			Link: func(i int, l *node.Link) {
+				l.Copies = path.CopyCalls
+				if i == 1 {
+					l.Metric, l.Overflow = metric, true
+				}
+			}})
+		up, heard := call(w, false)
+		w.Run(5 * time.Second)
+		up.Stop(w.Now)
+		w.Run(200 * time.Millisecond)
+		copies, drops := w.Router.Counts().Copies, w.Server.Drops()
+		if heard.Lost(up.Sent)+heard.Duplicates > 0 {
+			t.Errorf("metric %d: %d lost, %d twice", metric, heard.Lost(up.Sent), heard.Duplicates)
+		}
+		if metric == 0 && (copies < up.Sent/2 || drops[stats.LaneDuplicate] != copies) || metric > 0 && copies > 0 {
+			t.Errorf("metric %d: %d copies of %d, %d dropped as such", metric, copies, up.Sent, drops[stats.LaneDuplicate])
 		}
 	}
 }

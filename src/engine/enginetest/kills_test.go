@@ -10,6 +10,7 @@ import (
 
 	"mpproxy/src/engine/mono"
 	"mpproxy/src/engine/node"
+	"mpproxy/src/engine/path"
 	"mpproxy/src/linksim"
 	"mpproxy/src/linksim/traffic"
 )
@@ -65,6 +66,7 @@ type killing struct {
 	bulk     []*traffic.Receiver
 	senders  []*traffic.Sender
 	ports    uint16
+	pause    time.Duration // at least, between two kills
 	got      [2]int64
 	moved    [2]mono.Time
 	still    [2]time.Duration
@@ -76,7 +78,7 @@ const spreadRate = 125
 // spared is for how long a link must have worked for it to count as healthy when the others go.
 const spared = 3 * time.Second
 
-func newKilling(t *testing.T, seed uint64, adjust func(c *Config)) *killing {
+func newKilling(t *testing.T, seed uint64) *killing {
 	k := &killing{t: t, rng: rand.New(rand.NewPCG(seed, 5)), ports: 50000}
 	k.bare = []linksim.Params{params(8, 20*time.Millisecond, 0), params(6, 40*time.Millisecond, 0), params(10, 60*time.Millisecond, 0)}
 	c := Config{Seed: seed}
@@ -91,9 +93,6 @@ func newKilling(t *testing.T, seed uint64, adjust func(c *Config)) *killing {
 		k.told = append(k.told, l)
 	}
 	c.Link = func(i int, l *node.Link) { *l = k.told[i] }
-	if adjust != nil {
-		adjust(&c)
-	}
 	k.World = New(c)
 	k.NAT = func(link int) netip.AddrPort { return k.nat[link] }
 	k.calls[0], k.heard[0] = call(k.World, false)
@@ -187,7 +186,7 @@ func (k *killing) watch(d time.Duration) {
 // random lets so many links go and come back, and then all be well for a while.
 func (k *killing) random(kills int) {
 	for len(k.kills) < kills {
-		k.watch(time.Duration(200+k.rng.IntN(2500)) * time.Millisecond)
+		k.watch(k.pause + time.Duration(200+k.rng.IntN(2500))*time.Millisecond)
 		if link, ok := k.victim(); ok {
 			k.kill(link, k.rng.IntN(killKinds), time.Duration(100+k.rng.IntN(4000))*time.Millisecond)
 		}
@@ -210,8 +209,63 @@ func TestRandomKills(t *testing.T) {
 	}
 }
 
+// With copies, a call loses nothing whatever link dies, neither way: no packet fails to come in time for the listener. Without, the
+// same run costs it some.
+func TestRandomKillsOfCopiedCalls(t *testing.T) {
+	const inTime = 200 * time.Millisecond
+	var lost [2]uint64
+	for copied := range 2 {
+		for seed := uint64(11); seed <= 12; seed++ {
+			k := newKilling(t, seed)
+			for i := range k.told { // all alike: copies go over no link of a higher metric
+				k.told[i].Use = path.Use{Copies: path.Copies(copied)}
+				k.Local.SetLink(k.Now, i, k.told[i])
+			}
+			k.pause = time.Second
+			k.watch(3 * time.Second)
+			k.random(15)
+			for i := range k.calls {
+				k.calls[i].Stop(k.Now)
+			}
+			k.Run(time.Second)
+			for i, sink := range k.heard {
+				late, worst := uint64(0), time.Duration(0)
+				for _, s := range sink.Samples {
+					if worst = max(worst, s.Delay); s.Delay > inTime {
+						late++
+					}
+				}
+				lost[copied] += sink.Lost(k.calls[i].Sent) + late
+				t.Logf("copies %v, seed %d: lost %d, late %d of %d, worst %v; copies %d and %d", copied == 1, seed, sink.Lost(k.calls[i].Sent), late, k.calls[i].Sent,
+					worst, k.Router.Counts().Copies, k.Server.Counts().Copies)
+				if sink.Duplicates > 0 {
+					t.Errorf("%d packets came twice", sink.Duplicates)
+				}
+			}
+			if os.Getenv("TRACE") != "" {
+				for _, s := range k.kills {
+					t.Log(s)
+				}
+				for _, sink := range k.heard {
+					for _, s := range sink.Samples {
+						if s.Delay > 100*time.Millisecond {
+							t.Log(s.Number, float64(s.At-start)/1e9, s.Delay)
+						}
+					}
+				}
+			}
+		}
+	}
+	if lost[1] > 0 {
+		t.Errorf("%d packets of copied calls lost or late", lost[1])
+	}
+	if lost[0] < 20 {
+		t.Errorf("without copies only %d lost or late: the test proves nothing", lost[0])
+	}
+}
+
 func testRandomKills(t *testing.T, seed uint64, kills int) {
-	k := newKilling(t, seed, nil)
+	k := newKilling(t, seed)
 	if name := os.Getenv("TRACE"); name != "" {
 		file, err := os.Create(name)
 		if err != nil {

@@ -42,6 +42,7 @@ type Flow struct {
 	links [2]link
 
 	codel        codel
+	steady       steadiness
 	lastEnqueued mono.Time
 	idleSince    mono.Time
 	windowStart  mono.Time

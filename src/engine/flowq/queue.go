@@ -129,6 +129,9 @@ func (q *Queue) Enqueue(now mono.Time, b *packet.Buf) {
 	}
 	b.Enqueued, b.Flow, b.Class = now, f.key, uint8(class)
 	f.arrived(now, b.Len())
+	if info.Proto == ProtoUDP {
+		f.steady.note(now, b.Len())
+	}
 	q.unsize(f)
 	f.append(b)
 	if q.OnQueue != nil {

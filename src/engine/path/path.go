@@ -58,7 +58,19 @@ type Use struct {
 	Limit, PeerLimit int64
 	// Congestion is the congestion control asked for; the default leaves it to each end.
 	Congestion congestion.Kind
+	// Copies says of which packets on other paths this one carries copies.
+	Copies Copies
 }
+
+// Copies names packets that are sent twice.
+type Copies uint8
+
+// What is copied: nothing, calls, or all urgent packets (handshakes, name look-ups) and calls.
+const (
+	CopyNothing Copies = iota
+	CopyCalls
+	CopyUrgent
+)
 
 // Path is one way between the portals. Its exported members are its parts; see New.
 type Path struct {

@@ -179,15 +179,20 @@ type PathUseFrame struct {
 	// Congestion is the congestion control asked for on the path, 0 if the choice is left to the receiver of this frame:
 	// 1 bbr, 2 cubic, 3 newreno, 4 none.
 	Congestion uint8
+	// Copies says of which packets the path carries copies: 0 none, 1 calls, 2 all urgent ones.
+	Copies uint8
 }
 
 const (
 	useOverflow = 1 << iota
 	useStandby
 	useMetered
-	// useCongestion is where three bits with Congestion begin, maxCongestion the greatest value that means something.
+	// useCongestion is where three bits with Congestion begin, useCopies where two with Copies do; the others are the greatest values
+	// that mean something.
 	useCongestion = 3
+	useCopies     = 6
 	maxCongestion = 4
+	maxCopies     = 2
 )
 
 // Append appends the frame.
@@ -202,18 +207,19 @@ func (f PathUseFrame) Append(dst []byte) []byte {
 	if f.Metered {
 		flags |= useMetered
 	}
-	flags |= min(f.Congestion, maxCongestion) << useCongestion
+	flags |= min(f.Congestion, maxCongestion)<<useCongestion | min(f.Copies, maxCopies)<<useCopies
 	return binary.AppendUvarint(append(appendU16(append(dst, byte(TypePathUse)), f.Metric), flags), f.Limit)
 }
 
 func (f *PathUseFrame) parse(r *reader) {
 	metric, flags := r.u16(), r.u8()
-	if flags>>useCongestion > maxCongestion {
+	chosen, copies := flags>>useCongestion&7, flags>>useCopies
+	if chosen > maxCongestion || copies > maxCopies {
 		r.fail(ErrReserved)
 	}
 	*f = PathUseFrame{
 		Metric: metric, Overflow: flags&useOverflow != 0, Standby: flags&useStandby != 0, Metered: flags&useMetered != 0,
-		Limit: r.uvarint(maxLimit), Congestion: flags >> useCongestion,
+		Limit: r.uvarint(maxLimit), Congestion: chosen, Copies: copies,
 	}
 }
 

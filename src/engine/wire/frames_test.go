@@ -90,6 +90,7 @@ func samples() []struct {
 		{"0a 8101", Frame{Type: TypeConfigAck, ConfigAck: ConfigAckFrame{129}}},
 		{"0b 03 02 6869", Frame{Type: TypeClose, Close: CloseFrame{3, []byte("hi")}}},
 		{"0f 0102 15 e807", Frame{Type: TypePathUse, PathUse: PathUseFrame{Metric: 0x0102, Overflow: true, Metered: true, Limit: 1000, Congestion: 2}}},
+		{"0f 0102 a1 e807", Frame{Type: TypePathUse, PathUse: PathUseFrame{Metric: 0x0102, Overflow: true, Limit: 1000, Congestion: 4, Copies: 2}}},
 		{"0f 0102 05 e807", Frame{Type: TypePathUse, PathUse: PathUseFrame{Metric: 0x0102, Overflow: true, Metered: true, Limit: 1000}}},
 		{"0c ac02", Frame{Type: TypePathClose, PathClose: PathCloseFrame{300}}},
 		{"0d 04 02 6869", Frame{Type: TypeNotice, Notice: NoticeFrame{4, []byte("hi")}}},

@@ -40,6 +40,9 @@ func NewPacedSource(cfg PacedConfig) *PacedSource {
 	return p
 }
 
+// Stop ends the stream.
+func (p *PacedSource) Stop(now mono.Time) { p.cfg.Stop = max(now, 1) }
+
 // NextTimeout returns when the next packet is due, or mono.Never.
 func (p *PacedSource) NextTimeout() mono.Time {
 	at := p.cfg.Start.Add(time.Duration(float64(p.Sent) * 1e9 / p.cfg.Rate))
