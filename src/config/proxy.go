@@ -54,7 +54,8 @@ type User struct {
 // Carrier is what carries a proxied connection.
 type Carrier string
 
-// The carriers. Auto is multipath streams.
+// The carriers. Auto is multipath streams: over links that are alike the kernel's MPTCP does as well, over unlike or lossy
+// ones it gets far less (40 Mbit/s 35 ms and 20 Mbit/s 320 ms: 7 against 50 Mbit/s).
 const (
 	CarrierAuto   Carrier = "auto"
 	CarrierMPP    Carrier = "mpp"
