@@ -1,0 +1,204 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"mpproxy/src/socks"
+)
+
+// strangersRelay is where relays listen: in the Internet, between the links and the server.
+const strangersRelay = "203.0.113.1"
+
+// insideDialer connects from a namespace.
+type insideDialer struct {
+	l    *Lab
+	role string
+}
+
+// Connect implements socks.Connector.
+func (d insideDialer) Connect(_ context.Context, _ socks.Client, to socks.Address) (s socks.Stream, bound socks.Address, err error) {
+	err = inside(d.l.Namespace(d.role), func() error {
+		c, err := net.DialTimeout("tcp", to.String(), 5*time.Second)
+		if err == nil {
+			s = c.(*net.TCPConn)
+		}
+		return err
+	})
+	return s, bound, err
+}
+
+// relayOf serves as a relay in the lab's Internet, with a user if one is given.
+func relayOf(t *testing.T, l *Lab, port int, user string) {
+	t.Helper()
+	o := socks.Options{Connector: insideDialer{l, "net"}, Allow: anywhere()}
+	if user != "" {
+		o.Users = map[string]string{user: "s3cret"}
+	}
+	listener := listenIn(t, l, "net", fmt.Sprintf("%s:%d", strangersRelay, port))
+	go func() { _ = socks.NewServer(o).Serve(t.Context(), listener.(*net.TCPListener)) }()
+}
+
+// bad is a relay that does what it should not, from a certain byte of what comes back on.
+type bad struct {
+	socks.Stream
+	kind string
+	left atomic.Int64
+}
+
+func (b *bad) Read(p []byte) (int, error) {
+	if b.kind == "trickles" {
+		<-time.After(200 * time.Millisecond)
+		p = p[:min(len(p), 100)]
+	}
+	n, err := b.Stream.Read(p)
+	if left := b.left.Add(-int64(n)); left < 0 && n > 0 {
+		switch b.kind {
+		case "dies":
+			return 0, io.ErrUnexpectedEOF
+		case "alters":
+			p[n-1] ^= 1
+		case "hangs":
+			select {}
+		}
+	}
+	return n, err
+}
+
+type badDialer struct {
+	insideDialer
+	kind string
+}
+
+// Connect implements socks.Connector.
+func (d badDialer) Connect(ctx context.Context, c socks.Client, to socks.Address) (socks.Stream, socks.Address, error) {
+	if d.kind == "refuses" {
+		return nil, socks.Address{}, socks.Refused
+	}
+	s, bound, err := d.insideDialer.Connect(ctx, c, to)
+	if err != nil {
+		return nil, bound, err
+	}
+	k := &bad{Stream: s, kind: d.kind}
+	k.left.Store(200_000)
+	return k, bound, nil
+}
+
+// anywhere has all addresses.
+func anywhere() []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")} }
+
+// badRelays are what strangers may do; each gets a port.
+var badRelays = []string{"dies", "refuses", "alters", "trickles", "hangs", "garbage"}
+
+// TestProxyRelays: a connection over a link, and over another one by good relays, a chain of them, and one of Debian's
+// where it is installed; relays that die, refuse, alter, trickle, hang or talk nonsense cost only what they had.
+func TestProxyRelays(t *testing.T) {
+	options := proxyOptions("option fallback 'none'", "list via 'link1'", "list via 'link2:good'", "list via 'link2:good>second'")
+	sections := []string{
+		"", "config relay 'good'", "option address '" + strangersRelay + ":1100'", "option username 'ann'", "option password 's3cret'",
+		"", "config relay 'second'", "option address '" + strangersRelay + ":1101'", "option resolve 'local'"}
+	stranger := findProgram("microsocks")
+	if stranger != "" {
+		options = append(options, "list via 'link2:stranger'")
+		sections = append(sections, "", "config relay 'stranger'", "option address '"+strangersRelay+":1102'")
+	}
+	for i, kind := range badRelays {
+		options = append(options, "list via 'link1:"+kind+"'")
+		sections = append(sections, "", "config relay '"+kind+"'", fmt.Sprintf("option address '%s:%d'", strangersRelay, 1110+i))
+	}
+	l := newLabWith(t, Options{Links: mustParse(t, "20M/10ms,20M/25ms"), RouterOptions: append(options, sections...)})
+	relayOf(t, l, 1100, "ann")
+	relayOf(t, l, 1101, "")
+	if stranger != "" {
+		p, err := start(l.Namespace("net"), nil, func(string) {}, stranger, "-i", strangersRelay, "-p", "1102")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = p.stop() })
+	}
+	for i, kind := range badRelays {
+		listener := listenIn(t, l, "net", fmt.Sprintf("%s:%d", strangersRelay, 1110+i)).(*net.TCPListener)
+		if kind == "garbage" {
+			go chatter(listener)
+			continue
+		}
+		o := socks.Options{Connector: badDialer{insideDialer{l, "net"}, kind}, Allow: anywhere()}
+		go func() { _ = socks.NewServer(o).Serve(t.Context(), listener) }()
+	}
+	startPortals(t, l)
+	go generous(listenIn(t, l, "server", ServerAddress+":8081"), 30<<20)
+	rate := download(t, l, ServerAddress+":8081", 30<<20, nil)
+	s := proxyStatus(t, l.Router)
+	seen := map[string]uint64{}
+	for _, one := range s.Streams {
+		for _, k := range one.Subflows {
+			seen[k.Via] += k.ReceivedBytes
+		}
+	}
+	t.Logf("%.1f Mbit/s over two links of 20; %v", rate/1e6, seen)
+	if s.Fallbacks != 0 || s.Multipath != 1 || rate < 1.4*20e6*plainShare {
+		t.Errorf("%.1f Mbit/s, %+v", rate/1e6, s)
+	}
+	if n := l.Links[1].Stats(Down).DeliveredBytes; n < 5<<20 {
+		t.Errorf("link 2, by relays, carried %d bytes", n)
+	}
+}
+
+// chatter answers with nonsense.
+func chatter(l net.Listener) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			_, _ = io.Copy(c, noise(100_000))
+			_ = c.Close()
+		}()
+	}
+}
+
+// findProgram finds a program of the system, also where it was only unpacked (PROGRAMS); or "".
+func findProgram(name string) string {
+	for _, dir := range append(filepath.SplitList(os.Getenv("PROGRAMS")), "/usr/bin", "/usr/sbin", "/bin") {
+		if path := filepath.Join(dir, name); !errors.Is(statError(path), os.ErrNotExist) {
+			return path
+		}
+	}
+	return ""
+}
+
+func statError(path string) error {
+	_, err := os.Stat(path)
+	return err
+}
+
+// TestProxyOnlyRelays: all ways lead over relays; the one that carried most dies in the middle.
+func TestProxyOnlyRelays(t *testing.T) {
+	l := newLabWith(t, Options{Links: mustParse(t, "20M/10ms,20M/10ms"), RouterOptions: append(
+		proxyOptions("option fallback 'none'", "list via 'link1:a'", "list via 'link2:b'"),
+		"", "config relay 'a'", "option address '"+strangersRelay+":1100'", "", "config relay 'b'", "option address '"+strangersRelay+":1101'")})
+	ctx, cancel := context.WithCancel(t.Context())
+	for i, c := range []context.Context{t.Context(), ctx} {
+		listener := listenIn(t, l, "net", fmt.Sprintf("%s:%d", strangersRelay, 1100+i)).(*net.TCPListener)
+		go func() {
+			_ = socks.NewServer(socks.Options{Connector: insideDialer{l, "net"}, Allow: anywhere()}).Serve(c, listener)
+		}()
+	}
+	startPortals(t, l)
+	go generous(listenIn(t, l, "server", ServerAddress+":8081"), 20<<20)
+	rate := download(t, l, ServerAddress+":8081", 20<<20, cancel)
+	t.Logf("%.1f Mbit/s with a relay that dies in the middle", rate/1e6)
+	if s := proxyStatus(t, l.Router); s.Multipath != 1 || s.Fallbacks != 0 || rate < 15e6*plainShare {
+		t.Errorf("%.1f Mbit/s, %+v", rate/1e6, s)
+	}
+}
