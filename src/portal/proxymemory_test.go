@@ -1,0 +1,259 @@
+package portal
+
+import (
+	"context"
+	"crypto/sha256"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"runtime"
+	"runtime/pprof"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mpproxy/src/engine/mono"
+	"mpproxy/src/engine/session"
+	"mpproxy/src/mpp"
+	"mpproxy/src/socks"
+	"mpproxy/src/streams"
+)
+
+const (
+	// idleStreams is how many idle connections are measured; MPPROXY_IDLE sets another number. The target is 10,000.
+	idleStreams = 300
+	// idleBytes is what both ends of one may take of the heap and of stacks together, over two subflows; the test's own
+	// ends of it are in it.
+	idleBytes = 64 << 10
+	// busyStreams are those that move busyLength bytes each at the same time, through pools that are as small for them as
+	// the router's and the server's are for 500; MPPROXY_BUSY sets another number.
+	busyStreams = 50
+	busyLength  = 1 << 20
+	busyTarget  = 500
+)
+
+// proxyPair is both ends of multipath connections over loopback, relayed as the portals do.
+type proxyPair struct {
+	client *streams.Client
+	at     string // of the server
+	pools  [2]*mpp.Pool
+	mu     sync.Mutex
+	peers  []net.Conn // what the server's end connected to
+}
+
+func newProxyPair(t *testing.T, router, server int) *proxyPair {
+	start := time.Now()
+	clock := func() mono.Time { return mono.Time(time.Since(start)) + 1 }
+	p := &proxyPair{pools: [2]*mpp.Pool{mpp.NewPool(router), mpp.NewPool(server)}}
+	secret := mpp.NewSecret(session.AES256GCM, [32]byte{1})
+	p.client = streams.NewClient(clock, p.pools[0], 1)
+	p.client.SetSecret(secret)
+	s := streams.NewServer(streams.ServerOptions{Clock: clock, Pool: p.pools[1], Handle: func(_ context.Context, _ string, s *streams.Stream) {
+		near, far := loopback(t)
+		if far == nil {
+			s.Abort()
+			return
+		}
+		p.mu.Lock()
+		p.peers = append(p.peers, far)
+		p.mu.Unlock()
+		socks.Relay(s, near, time.Hour)
+	}})
+	s.AddSecret("home", secret)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.at = l.Addr().String()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { _ = s.Serve(ctx, l); close(done) }()
+	t.Cleanup(func() { cancel(); <-done; s.RemovePeer("home") })
+	return p
+}
+
+// loopback is a TCP connection's two ends.
+func loopback(t *testing.T) (a, b *net.TCPConn) {
+	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Error(err)
+		return nil, nil
+	}
+	defer l.Close()
+	if a, err = net.DialTCP("tcp", nil, l.Addr().(*net.TCPAddr)); err == nil {
+		b, err = l.AcceptTCP()
+	}
+	if err != nil {
+		t.Error(err)
+		return nil, nil
+	}
+	t.Cleanup(func() { _, _ = a.Close(), b.Close() })
+	return a, b
+}
+
+// open makes a connection over two subflows and returns the client's end.
+func (p *proxyPair) open(t *testing.T) net.Conn {
+	way := streams.Way{Direct: true, Dial: func(ctx context.Context) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "tcp", p.at)
+	}}
+	s, err := p.client.Open([]streams.Way{way, way})
+	if err != nil {
+		t.Fatal(err)
+	}
+	near, far := loopback(t)
+	if far == nil {
+		t.FailNow()
+	}
+	go socks.Relay(near, s, time.Hour)
+	return far
+}
+
+func numberFrom(name string, usual int) int {
+	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
+		return n
+	}
+	return usual
+}
+
+// allowFiles raises the limit of open files, as far as it goes.
+func allowFiles(n uint64) {
+	_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: n}) // the connections that then fail tell
+}
+
+// heapAndStacks is the heap and the stacks after two collections.
+func heapAndStacks() uint64 {
+	runtime.GC()
+	runtime.GC() // what pools of buffers keep goes with the second
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc + m.StackInuse
+}
+
+// TestIdleConnections: many connections that have been used and carry nothing hold no buffers and little else.
+func TestIdleConnections(t *testing.T) {
+	number := numberFrom("MPPROXY_IDLE", idleStreams)
+	if number > idleStreams {
+		allowFiles(uint64(20 * number))
+	}
+	p := newProxyPair(t, 32*mebibyte, 256*mebibyte)
+	p.use(t, p.open(t)) // what is made once
+	before := heapAndStacks()
+	var all []net.Conn
+	for range number {
+		c := p.open(t)
+		p.use(t, c)
+		all = append(all, c)
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	for p.pools[0].Used()+p.pools[1].Used() > 0 && time.Now().Before(deadline) {
+		<-time.After(20 * time.Millisecond)
+	}
+	each := int(heapAndStacks()-before) / number
+	t.Logf("%d idle connections: %d bytes each at both ends together, %d goroutines; pools %d and %d", number, each, runtime.NumGoroutine(), p.pools[0].Used(), p.pools[1].Used())
+	if file := os.Getenv("MPPROXY_HEAP"); file != "" {
+		f, _ := os.Create(file)
+		_ = pprof.Lookup("heap").WriteTo(f, 0)
+		_ = f.Close()
+	}
+	if used := p.pools[0].Used() + p.pools[1].Used(); used != 0 {
+		t.Errorf("idle connections keep %d bytes of the pools", used)
+	}
+	if each > idleBytes {
+		t.Errorf("%d bytes for each idle connection, at most %d", each, idleBytes)
+	}
+	for _, c := range all {
+		_ = c.Close()
+	}
+}
+
+// TestBusyConnections: many connections that carry as much as they can, to readers that rest again and again, share the
+// pools: all come to their end, every byte of them, and no more memory is taken than there is.
+func TestBusyConnections(t *testing.T) {
+	number := numberFrom("MPPROXY_BUSY", busyStreams)
+	p := newProxyPair(t, 32*mebibyte*number/busyTarget, 256*mebibyte*number/busyTarget)
+	data := make([]byte, busyLength)
+	_, _ = rand.NewChaCha8([32]byte{5}).Read(data)
+	want := sha256.Sum256(data)
+	var highest [2]int
+	over, watched := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(watched)
+		for {
+			for i, pool := range p.pools {
+				highest[i] = max(highest[i], pool.Used())
+			}
+			select {
+			case <-over:
+				return
+			case <-time.After(time.Millisecond):
+			}
+		}
+	}()
+	var busy sync.WaitGroup
+	for range number {
+		c := p.open(t)
+		peer := p.use(t, c)
+		for _, ends := range [][2]net.Conn{{c, peer}, {peer, c}} {
+			busy.Go(func() { _, _ = ends[0].Write(data); _ = ends[0].(*net.TCPConn).CloseWrite() })
+			busy.Go(func() {
+				_ = ends[1].SetDeadline(time.Now().Add(time.Minute))
+				h := sha256.New()
+				for {
+					n, err := io.CopyN(h, ends[1], 100<<10)
+					if n == 0 || err != nil {
+						break
+					}
+					<-time.After(5 * time.Millisecond)
+				}
+				if [32]byte(h.Sum(nil)) != want {
+					t.Error("not what was sent")
+				}
+			})
+		}
+	}
+	busy.Wait()
+	close(over)
+	<-watched
+	for i, pool := range p.pools {
+		t.Logf("pool %d: at most %d of %d bytes", i, highest[i], pool.Limit())
+		// Every connection has a block for each direction in any case.
+		if most := pool.Limit() + 2*number*mpp.BlockBytes; highest[i] > most {
+			t.Errorf("pool %d: %d bytes, at most %d", i, highest[i], most)
+		}
+	}
+}
+
+// use sends a byte each way, and returns the far end.
+func (p *proxyPair) use(t *testing.T, c net.Conn) net.Conn {
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	if _, err := c.Write([]byte{1}); err != nil {
+		t.Fatal(err)
+	}
+	var peer net.Conn
+	for deadline := time.Now().Add(20 * time.Second); peer == nil && time.Now().Before(deadline); <-time.After(time.Millisecond) {
+		p.mu.Lock()
+		if n := len(p.peers); n > 0 {
+			peer, p.peers = p.peers[n-1], p.peers[:n-1]
+		}
+		p.mu.Unlock()
+	}
+	if peer == nil {
+		t.Fatal("the server did not connect")
+	}
+	_ = peer.SetDeadline(time.Now().Add(20 * time.Second))
+	if _, err := io.ReadFull(peer, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := peer.Write([]byte{2}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	return peer
+}
