@@ -75,7 +75,7 @@ func (c *Client) Open(ways []Way) (*Stream, error) {
 		return nil, ErrNoSecret
 	}
 	var s *Stream
-	s = newStream(c.clock, mpp.Params{MID: c.instance | uint64(c.count.Add(1)), Opener: true, Pool: c.pool}, func() {
+	s = newStream(c.clock, mpp.Params{MID: c.instance | uint64(c.count.Add(1)), Opener: true, Pool: c.pool}, orphanTime, func() {
 		c.mu.Lock()
 		delete(c.streams, s)
 		c.mu.Unlock()

@@ -20,6 +20,8 @@ type ServerOptions struct {
 	Handle func(ctx context.Context, peer string, s *Stream)
 	// Answer, if set, answers those who make a secret without a session.
 	Answer Answer
+	// Patience is how long a stream lives without any subflow; 0 means a minute.
+	Patience time.Duration
 	// MaxStreams bounds the streams of one peer; 0 means no bound.
 	MaxStreams int
 }
@@ -62,6 +64,9 @@ type peer struct {
 
 // NewServer returns a server without peers.
 func NewServer(o ServerOptions) *Server {
+	if o.Patience == 0 {
+		o.Patience = orphanTime
+	}
 	return &Server{ServerOptions: o, strangers: make(chan struct{}, maxStrangers), fresh: make(chan struct{}),
 		secrets: make(map[uint64]*keyed), peers: make(map[string]*peer)}
 }
@@ -398,7 +403,7 @@ func (s *Server) stream(ctx context.Context, name string, mid uint64) (*Stream, 
 	if !used.Use(mid & 0xffffffff) {
 		return nil, mpp.CodeGone
 	}
-	stream := newStream(s.Clock, mpp.Params{MID: mid, Pool: s.Pool}, func() {
+	stream := newStream(s.Clock, mpp.Params{MID: mid, Pool: s.Pool}, s.Patience, func() {
 		s.mu.Lock()
 		delete(p.streams, mid)
 		s.mu.Unlock()

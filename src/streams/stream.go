@@ -24,7 +24,8 @@ type Stream struct {
 	names    map[string]uint64 // bytes of subflows that are gone, by name
 	timer    *time.Timer
 	armed    mono.Time
-	orphan   mono.Time // since when there is no subflow
+	orphan   mono.Time     // since when there is no subflow
+	patience time.Duration // without any
 	deadline time.Time
 	alarm    *time.Timer
 	read     bool          // the client has seen the end
@@ -34,13 +35,13 @@ type Stream struct {
 	born     time.Time
 }
 
-func newStream(clock Clock, p mpp.Params, ended func()) *Stream {
+func newStream(clock Clock, p mpp.Params, patience time.Duration, ended func()) *Stream {
 	now := clock()
 	s := &Stream{clock: clock, conn: mpp.NewConn(now, p), names: make(map[string]uint64), over: make(chan struct{}), ended: ended,
-		orphan: now, born: time.Now()}
+		orphan: now, patience: patience, born: time.Now()}
 	s.cond = sync.NewCond(&s.mu)
 	s.armed = mono.Never
-	s.timer = time.AfterFunc(orphanTime, s.tick)
+	s.timer = time.AfterFunc(patience, s.tick)
 	return s
 }
 
@@ -185,7 +186,7 @@ func (s *Stream) arm() {
 	}
 	next := s.conn.NextTimeout()
 	if len(s.subs) == 0 {
-		next = mono.Min(next, s.orphan.Add(orphanTime))
+		next = mono.Min(next, s.orphan.Add(s.patience))
 	}
 	if next != s.armed {
 		s.armed = next
@@ -208,7 +209,7 @@ func (s *Stream) tick() {
 			k.conn.Close() // its reader does the rest
 		}
 	}
-	if len(s.subs) == 0 && now >= s.orphan.Add(orphanTime) {
+	if len(s.subs) == 0 && now >= s.orphan.Add(s.patience) {
 		s.conn.Reset(mpp.CodeLost)
 	}
 	s.changed()
