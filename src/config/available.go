@@ -27,7 +27,6 @@ func notYet() []unavailable {
 		row("portal", "protect", "encrypt"),
 		row("portal", "public_to", "router"),
 		row("portal", "mode", "nat"),
-		row("portal", "rate", "0"),
 		{"portal", "failback", "1", func(value string) bool { return !isOff(value) }},
 		row("portal", "metrics_listen", "off"),
 		off("portal", "raw_ip"),

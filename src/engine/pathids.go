@@ -34,10 +34,10 @@ func (i *pathIDs) wasUsed(id uint32) bool { return i.used.Judge(uint64(id)) != s
 // GreatestPath is the greatest path id of the session so far, opened or only closed.
 func (t *Tunnel) GreatestPath() uint32 { return t.pathIDs.greatest }
 
-// makeRoom closes the path that has been silent for longest if there are as many as may be. The router is told: if it
+// makeRoom closes the path that has been silent for longest if there are most already. The router is told: if it
 // still has that path, it opens another.
-func (t *Tunnel) makeRoom(now mono.Time) (ok bool) {
-	if len(t.paths) < MaxPaths {
+func (t *Tunnel) makeRoom(now mono.Time, most int) (ok bool) {
+	if len(t.paths) < most {
 		return true
 	}
 	var oldest *path.Path

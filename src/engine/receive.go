@@ -37,9 +37,13 @@ type Received struct {
 
 // Receive takes one authentic datagram of the session.
 func (t *Tunnel) Receive(now mono.Time, r *Received) {
-	p := t.pathFor(now, r)
+	p, why := t.pathFor(now, r)
 	if p == nil {
-		t.drops.Add(stats.UnknownConnection, 1)
+		t.drops.Add(why, 1)
+		if why == stats.TooManyLinks {
+			t.tellLinks(now)
+			t.refused(now, r)
+		}
 		r.Buf.Release()
 		return
 	}
@@ -65,15 +69,34 @@ func (t *Tunnel) Receive(now mono.Time, r *Received) {
 	t.in.Heard(p.ID, now)
 }
 
-// pathFor returns the path a datagram came by; at the server the router opens paths by sending on them.
-func (t *Tunnel) pathFor(now mono.Time, r *Received) *path.Path {
+// pathFor returns the path a datagram came by, or nil and why there is none; at the server the router opens paths by
+// sending on them.
+func (t *Tunnel) pathFor(now mono.Time, r *Received) (*path.Path, stats.Reason) {
 	if p := t.Path(r.Path); p != nil {
-		return p
+		return p, 0
 	}
-	if t.params.Initiator || t.pathIDs.wasUsed(r.Path) || !t.makeRoom(now) {
-		return nil
+	if t.params.Initiator || t.pathIDs.wasUsed(r.Path) {
+		return nil, stats.UnknownConnection
 	}
-	return t.OpenPath(now, PathSpec{ID: r.Path, Link: uint32(r.Link), Overhead: Overhead(r.From)}, netip.AddrPort{})
+	if most, why := t.mostPaths(); !t.makeRoom(now, most) {
+		return nil, why
+	}
+	return t.OpenPath(now, PathSpec{ID: r.Path, Link: uint32(r.Link), Overhead: Overhead(r.From)}, netip.AddrPort{}), 0
+}
+
+// refused takes from a datagram whose path cannot be opened which others were closed: one of them may make room for it.
+func (t *Tunnel) refused(now mono.Time, r *Received) {
+	for rest := r.Buf.Bytes(); len(rest) > 0; {
+		next, err := wire.Next(rest, &t.frame)
+		if err != nil || len(next) >= len(rest) {
+			return
+		}
+		if f := &t.frame; f.Type == wire.TypePathClose && f.PathClose.Path != r.Path {
+			t.pathIDs.use(f.PathClose.Path)
+			t.ClosePath(now, f.PathClose.Path)
+		}
+		rest = next
+	}
 }
 
 // Overhead is what IP and UDP headers to that address take.

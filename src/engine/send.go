@@ -36,8 +36,8 @@ func (t *Tunnel) Poll(now mono.Time, out *Batch) (more bool) {
 
 // sendQueued binds queued packets to paths while any path has room.
 func (t *Tunnel) sendQueued(now mono.Time, out *Batch) (more bool) {
-	for len(out.Datagrams) < maxBatch {
-		f := t.queue.Next(now, now >= t.pardoned && !t.anyRoom(now))
+	for len(out.Datagrams) < maxBatch && t.limits.out.open(now) {
+		f := t.queue.Next(now, now >= t.pardoned && (t.limits.out.tight(now) || !t.anyRoom(now)))
 		if f == nil {
 			break
 		}
@@ -138,6 +138,7 @@ func (t *Tunnel) sendHead(now mono.Time, f *flowq.Flow, prev *packet.Buf, p *pat
 	}
 	t.counts.PacketsOut++
 	t.counts.BytesOut += uint64(b.Len())
+	t.limits.out.take(b.Len())
 	t.held += int64(b.Len())
 	second := t.secondPath(now, f, p, &load)
 	original, copied := t.originalOf(p, &load, second)

@@ -31,8 +31,10 @@ func (t *Tunnel) NextTimeout() mono.Time {
 			at = mono.Min(at, p.NextSend())
 		}
 	}
-	at = mono.Min(at, t.lanes.nextMark())
-	return at
+	if until, shut := t.limits.out.shut(); shut && waiting {
+		at = mono.Min(at, until)
+	}
+	return mono.Min(at, t.lanes.nextMark())
 }
 
 // OnTimeout does what time alone decides. Poll afterwards.
@@ -97,7 +99,7 @@ func (t *Tunnel) refresh(now mono.Time) {
 	}
 	t.queue.SetRTT(best+20*time.Millisecond, (slowest+back)/2+20*time.Millisecond, t.sched.Ahead(now, t.eligible))
 	t.capacity = capacity
-	t.queue.SetCapacity(float64(capacity) * 8)
+	t.queue.SetCapacity(float64(t.limits.narrow(capacity)) * 8)
 	t.queue.Expire(now)
 	t.lanes.expire(now, t.queue)
 	t.parts.expire(now, &t.drops)

@@ -70,6 +70,8 @@ type Tunnel struct {
 	capacity    int64 // of the eligible paths, bytes per second
 	eligible    []*path.Path
 
+	limits limits
+
 	trace *tracing // nil: nobody wants to know
 
 	frame wire.Frame
@@ -290,7 +292,7 @@ func (t *Tunnel) Backlog() int { _, bytes := t.queue.Backlog(); return bytes }
 // Delivered returns the inner packets that are ready for the TUN device, and forgets them: they belong to the caller,
 // the slice only until the next call into the tunnel.
 func (t *Tunnel) Delivered() []*packet.Buf {
-	out := t.delivered
+	out := t.police(t.delivered)
 	t.delivered = t.delivered[:0]
 	t.counts.PacketsIn += uint64(len(out))
 	for _, b := range out {

@@ -165,7 +165,9 @@ type Router struct {
 	// UpMbit and DownMbit are its limits, 0 if there is none; Main says that it stands in the main configuration file.
 	UpMbit   uint64 `json:"up_mbit"`
 	DownMbit uint64 `json:"down_mbit"`
-	Main     bool   `json:"main"`
+	// MaxLinks is how many connections it may use at once.
+	MaxLinks int  `json:"max_links"`
+	Main     bool `json:"main"`
 }
 
 // Routers lists all routers by name.
@@ -175,7 +177,7 @@ func (s *Store) Routers() (list []Router) {
 	for name, p := range s.peers {
 		list = append(list, Router{
 			Name: name, Enabled: p.Enabled, Address: p.Address.String(), Key: p.PublicKey.String(), Created: p.Created,
-			UpMbit: p.UploadBitsPerSecond / 1e6, DownMbit: p.DownloadBitsPerSecond / 1e6, Main: s.files[name] == "",
+			UpMbit: p.UploadBitsPerSecond / 1e6, DownMbit: p.DownloadBitsPerSecond / 1e6, MaxLinks: p.MaxLinks, Main: s.files[name] == "",
 		})
 	}
 	slices.SortFunc(list, func(a, b Router) int { return strings.Compare(a.Name, b.Name) })
@@ -193,14 +195,18 @@ func (s *Store) Rename(name, to string) (config.Peer, error) {
 	return s.change(name, config.Change{Kind: "peer", Name: name, Rename: to})
 }
 
-// Limit bounds a router's speed, in Mbit/s; 0 is no limit, a negative number leaves it as it is.
-func (s *Store) Limit(name string, up, down int) (config.Peer, error) {
+// Limit bounds a router's speed, in Mbit/s, and its connections; 0 is the default (no limit of speed), a negative number
+// leaves a limit as it is.
+func (s *Store) Limit(name string, up, down, links int) (config.Peer, error) {
 	c := config.Change{Kind: "peer", Name: name}
-	for option, n := range map[string]int{"rate_up": up, "rate_down": down} {
-		if n == 0 {
-			c.Options = append(c.Options, config.Setting{Name: option})
-		} else if n > 0 {
-			c.Options = append(c.Options, config.Set(option, fmt.Sprint(n)))
+	for _, l := range []struct {
+		option string
+		n      int
+	}{{"rate_up", up}, {"rate_down", down}, {"max_links", links}} {
+		if l.n == 0 {
+			c.Options = append(c.Options, config.Setting{Name: l.option})
+		} else if l.n > 0 {
+			c.Options = append(c.Options, config.Set(l.option, fmt.Sprint(l.n)))
 		}
 	}
 	return s.change(name, c)

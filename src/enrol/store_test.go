@@ -194,7 +194,7 @@ func TestReplacedHardwareKeepsItsPlace(t *testing.T) {
 	if err := os.WriteFile(path, append(raw, "\toption max_links '3' # mine\n"...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := k.Limit("home", 20, -1); err != nil {
+	if _, err := k.Limit("home", 20, -1, -1); err != nil {
 		t.Fatal(err)
 	}
 	p, err := k.pair(2, k.issue(Order{Replace: "home"}))
@@ -267,17 +267,17 @@ func TestPeersAreRenamedLimitedRevoked(t *testing.T) {
 			t.Errorf("renamed to %q", to)
 		}
 	}
-	if p, err := k.Limit("cabin", 5, 50); err != nil || p.UploadBitsPerSecond != 5e6 || p.DownloadBitsPerSecond != 50e6 {
+	if p, err := k.Limit("cabin", 5, 50, 0); err != nil || p.UploadBitsPerSecond != 5e6 || p.DownloadBitsPerSecond != 50e6 {
 		t.Errorf("%+v, %v", p, err)
 	}
-	if p, err := k.Limit("cabin", 0, -1); err != nil || p.UploadBitsPerSecond != 0 || p.DownloadBitsPerSecond != 50e6 {
+	if p, err := k.Limit("cabin", 0, -1, 4); err != nil || p.UploadBitsPerSecond != 0 || p.DownloadBitsPerSecond != 50e6 {
 		t.Errorf("%+v, %v", p, err)
 	}
 	if p, err := k.Revoke("cabin", true); err != nil || p.Enabled || !k.Revoked(config.Key{1}) || k.Revoked(config.Key{2}) {
 		t.Errorf("%+v, %v", p, err)
 	}
 	k.restart()
-	want := Router{Name: "cabin", Address: "10.99.0.2", Key: (config.Key{1}).String(), Created: "2027-01-15T08:00:00Z", DownMbit: 50}
+	want := Router{Name: "cabin", Address: "10.99.0.2", Key: (config.Key{1}).String(), Created: "2027-01-15T08:00:00Z", DownMbit: 50, MaxLinks: 4}
 	if all := k.Routers(); len(all) != 1 || all[0] != want {
 		t.Errorf("routers %+v", all)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"mpproxy/src/config"
 	"mpproxy/src/control"
+	"mpproxy/src/engine"
 	"mpproxy/src/engine/congestion"
 	"mpproxy/src/engine/mono"
 	"mpproxy/src/engine/node"
@@ -35,6 +36,7 @@ type local struct {
 	sys       *localSystem
 	owned     []netip.Prefix
 	offers    []netip.Addr // name servers, the server's
+	limits    told         // what the server allows
 	proxy     *localProxy
 	devices   []string // of the links, as they were last found
 	seen      []seenLink
@@ -154,7 +156,8 @@ func (r *local) after(now mono.Time) {
 			owned = append(owned, netip.PrefixFrom(a.Addr(), a.Addr().BitLen()))
 		}
 	}
-	r.owned, r.offers = owned, c.DNS
+	r.owned, r.offers, r.limits = owned, c.DNS, limitsOf(c)
+	r.SetLimits(now, engine.Limits{Out: int64(r.limits.up / 8)}) // the server drops what is above
 	r.SetOwned(owned)
 	if int(c.MTU) >= minInnerMTU && int(c.MTU) < r.MTU() {
 		r.SetMTU(int(c.MTU))

@@ -123,11 +123,11 @@ func (e *enrolment) peers(ctx context.Context, q control.Request) (any, error) {
 	case control.ActionRename:
 		peer, err = e.store.Rename(q.Name, q.Text)
 	case control.ActionLimit:
-		up, down := -1, -1
-		if _, err := fmt.Sscanf(q.Text, "%d %d", &up, &down); err != nil {
-			return nil, fmt.Errorf("limits are two numbers of Mbit/s, not '%s'", q.Text)
+		up, down, links := -1, -1, -1
+		if n, err := fmt.Sscanf(q.Text, "%d %d %d", &up, &down, &links); n < 2 {
+			return nil, fmt.Errorf("limits are two numbers of Mbit/s, and perhaps one of connections, not '%s': %w", q.Text, err)
 		}
-		peer, err = e.store.Limit(q.Name, up, down)
+		peer, err = e.store.Limit(q.Name, up, down, links)
 	case control.ActionRevoke, control.ActionAllow:
 		peer, err = e.store.Revoke(q.Name, q.Action == control.ActionRevoke)
 	default:
@@ -147,7 +147,7 @@ func (e *enrolment) apply(now mono.Time, name string, c config.Peer) {
 	case p != nil && !c.Enabled:
 		e.drop(now, name)
 	case p != nil:
-		p.Name = c.Name
+		e.r.ChangePeer(now, p, peerParams(e.r.run.configuration(), c))
 	case c.Enabled:
 		if p, ok := e.r.AddPeer(now, peerParams(e.r.run.configuration(), c)); ok {
 			e.r.rates[p] = &rates{}

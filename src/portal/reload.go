@@ -152,7 +152,7 @@ func fixed(c *config.Config) []setting {
 		r := p.Remote
 		return append(list, []setting{
 			{"listen", r.Listen}, {"listen_tls", r.ListenTLS}, {"ip_protocol", r.IPProtocol}, {"raw_ip", r.RawIP}, {"address", r.Address},
-			{"address6", r.Address6}, {"mode", r.Mode}, {"max_peers", r.MaxPeers}, {"peers_dir", r.PeersDir}, {"rate", r.RateBitsPerSecond},
+			{"address6", r.Address6}, {"mode", r.Mode}, {"max_peers", r.MaxPeers}, {"peers_dir", r.PeersDir},
 		}...)
 	}
 	l := p.Local

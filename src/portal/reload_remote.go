@@ -3,6 +3,7 @@ package portal
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/netip"
 	"reflect"
 
@@ -28,6 +29,7 @@ func (r *remote) reload(ctx context.Context, next *config.Config) (changes []str
 			tunnels = append(tunnels, p.Tunnel)
 		}
 		r.SetChoices(choices(next.Portal))
+		r.SetRate(now, int64(next.Portal.Remote.RateBitsPerSecond/8))
 		changes = append(rechoose(now, r.run.configuration().Portal, next.Portal, tunnels...), r.reloadPeers(now, next)...)
 	})
 	if !ran {
@@ -56,7 +58,7 @@ func (r *remote) reloadPeers(now mono.Time, next *config.Config) (changes []stri
 			continue
 		}
 		if params := peerParams(next, c); !reflect.DeepEqual(params, peer.PeerParams) {
-			r.ChangePeer(peer, params)
+			r.ChangePeer(now, peer, params)
 			changes = append(changes, "router "+c.Name)
 		}
 		delete(wanted, peer.Key)
@@ -87,7 +89,9 @@ func peerParams(c *config.Config, p config.Peer) node.PeerParams {
 	portal := c.Portal
 	s := wire.SessionConfig{
 		Address4: netip.PrefixFrom(p.Address, portal.Remote.Address.Bits()), MTU: uint16(innerMTU(c)), Peer4: portal.Remote.Address.Addr(),
-		DNS: portal.DNSServers[:min(len(portal.DNSServers), wire.MaxDNS)],
+		DNS:    portal.DNSServers[:min(len(portal.DNSServers), wire.MaxDNS)],
+		UpKbit: kbit(p.UploadBitsPerSecond, portal.Remote.RateBitsPerSecond), DownKbit: kbit(p.DownloadBitsPerSecond, portal.Remote.RateBitsPerSecond),
+		MaxLinks: uint8(p.MaxLinks),
 	}
 	if p.Address6.IsValid() && len(portal.Remote.Address6) > 0 {
 		s.Address6 = netip.PrefixFrom(p.Address6, portal.Remote.Address6[0].Bits())
@@ -95,5 +99,14 @@ func peerParams(c *config.Config, p config.Peer) node.PeerParams {
 	}
 	return node.PeerParams{
 		Name: p.Name, Key: handshake.PublicKey(p.PublicKey), PSK: handshake.PresharedKey(p.PresharedKey), Owned: ownedBy(c, p), Config: s.Append(nil),
+		Limits: engine.Limits{Out: int64(p.DownloadBitsPerSecond / 8), In: int64(p.UploadBitsPerSecond / 8), Links: p.MaxLinks},
 	}
+}
+
+// kbit is the lower of two limits in kbit/s; 0 is none.
+func kbit(a, b uint64) uint32 {
+	if a == 0 || b > 0 && b < a {
+		a = b
+	}
+	return uint32(min(a/1000, math.MaxUint32))
 }

@@ -53,6 +53,7 @@ func (p *running) startRemote() error {
 		Stranger: r.enrolment.stranger, Proven: r.enrolment.proven,
 		Key: handshake.PrivateKey(p.cfg.Portal.PrivateKey), Protection: protection(p.cfg.Portal.Protect),
 		Suites: suites(p.cfg.Portal.Cipher), Tunnel: p.tunnelParams(mtu), Random: rand.Reader, MaxPeers: p.cfg.Portal.Remote.MaxPeers,
+		Rate: int64(p.cfg.Portal.Remote.RateBitsPerSecond / 8),
 	})
 	p.shared.table = &r.Table
 	p.shared.tooBig = r.tooBig

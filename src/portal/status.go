@@ -143,6 +143,7 @@ func (r *local) status(now mono.Time) stats.Status {
 			links = append(links, stats.Link{Name: l.Name, Interface: l.Interface, State: stats.LinkDisabled, Metric: l.Metric})
 		}
 	}
+	s.LimitUpBitsPerSecond, s.LimitDownBitsPerSecond, s.MaxLinks = r.limits.up, r.limits.down, r.limits.links
 	for _, o := range r.owned {
 		s.InnerAddresses = append(s.InnerAddresses, o.Addr().String())
 	}
@@ -175,6 +176,8 @@ func (r *remote) status(now mono.Time) stats.Status {
 				s.RemoteEndpoint = p.Peer.Remote.String()
 			}
 		}
+		l := peer.Tunnel.Limits()
+		s.LimitUpBitsPerSecond, s.LimitDownBitsPerSecond, s.MaxLinks = uint64(l.In)*8, uint64(l.Out)*8, l.Links
 		for _, o := range peer.Owned {
 			s.InnerAddresses = append(s.InnerAddresses, o.String())
 		}

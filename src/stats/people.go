@@ -65,6 +65,7 @@ func (s *Session) people(out *strings.Builder, status *Status) {
 		if len(s.InnerAddresses) == 0 {
 			facts = facts[1:]
 		}
+		facts = append(facts, s.limits()...)
 		if s.Gain > 0 {
 			facts = append(facts, fmt.Sprintf("gain x%.2f over the best connection alone", s.Gain))
 		}
@@ -74,6 +75,23 @@ func (s *Session) people(out *strings.Builder, status *Status) {
 		out.WriteByte('\n')
 		s.table(out)
 	}
+}
+
+// limits names what the server allows.
+func (s *Session) limits() (facts []string) {
+	if up, down := s.LimitUpBitsPerSecond, s.LimitDownBitsPerSecond; up > 0 || down > 0 {
+		say := func(n uint64) string {
+			if n == 0 {
+				return "unlimited"
+			}
+			return bits(n)
+		}
+		facts = append(facts, fmt.Sprintf("limited by the server to %s down and %s up", say(down), say(up)))
+	}
+	if s.MaxLinks > 0 && s.MaxLinks <= len(s.Paths) {
+		facts = append(facts, fmt.Sprintf("at most %d connections at once", s.MaxLinks))
+	}
+	return facts
 }
 
 // choices names scheduler and congestion control where they are not the usual ones.

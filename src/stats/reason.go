@@ -27,6 +27,10 @@ const (
 	SenderBusy
 	// AmplificationLimit: the destination's address is not validated and has had as many bytes as it sent.
 	AmplificationLimit
+	// OverRate: an inner packet above what its router may send (rate_up, rate).
+	OverRate
+	// TooManyLinks: a datagram of a connection that is one more than its router may use (max_links).
+	TooManyLinks
 	// RepairPushedOut: it was pushed out of the repair store before its acknowledgement came; if lost, it stays lost.
 	RepairPushedOut
 	// GaveUp: it was lost and no repair could have arrived in time.
@@ -97,6 +101,8 @@ var names = [NumReasons]string{
 	NoSession:           "no_session",
 	SenderBusy:          "sender_busy",
 	AmplificationLimit:  "amplification_limit",
+	OverRate:            "over_rate",
+	TooManyLinks:        "too_many_links",
 	RepairPushedOut:     "repair_pushed_out",
 	GaveUp:              "gave_up",
 	Truncated:           "truncated",

@@ -39,29 +39,34 @@ const (
 
 // Session is the association with one remote (on the router) or one peer (on the server).
 type Session struct {
-	Peer            string            `json:"peer"` // the section's name
-	State           SessionState      `json:"state"`
-	StateSeconds    float64           `json:"state_seconds"`             // how long it has been in this state
-	Trouble         string            `json:"trouble,omitempty"`         // in words: why there is no session, or what people should know of it
-	RemoteEndpoint  string            `json:"remote_endpoint,omitempty"` // address:port last heard of
-	InnerAddresses  []string          `json:"inner_addresses,omitempty"` // the router's, in the tunnel
-	PublicAddress   string            `json:"public_address,omitempty"`  // IPv4: as what the LAN is seen in the Internet, as far as the router knows
-	NameServers     []string          `json:"name_servers,omitempty"`    // that the server offers
-	Scheduler       string            `json:"scheduler"`                 // in use for what this side sends
-	MTUBytes        int               `json:"mtu_bytes"`                 // of inner packets
-	KeyAgeSeconds   float64           `json:"key_age_seconds"`
-	Paths           []Path            `json:"paths"`
-	Lanes           int               `json:"lanes"` // flows spread over several paths now
-	Flows           int               `json:"flows"` // flows with a queue now
-	QueueBytes      int               `json:"queue_bytes"`
-	UpPackets       uint64            `json:"up_packets"` // inner packets and bytes, counted once
-	UpBytes         uint64            `json:"up_bytes"`
-	DownPackets     uint64            `json:"down_packets"`
-	DownBytes       uint64            `json:"down_bytes"`
-	RepairedPackets uint64            `json:"repaired_packets"`         // lost on a path and sent again by this side
-	CopiedPackets   uint64            `json:"copied_packets,omitempty"` // sent over a second path, too, by this side
-	Gain            float64           `json:"gain"`                     // goodput over what the best link alone would have given; 0: not known
-	Drops           map[string]uint64 `json:"drops"`                    // packets by Reason
+	Peer            string       `json:"peer"` // the section's name
+	State           SessionState `json:"state"`
+	StateSeconds    float64      `json:"state_seconds"`             // how long it has been in this state
+	Trouble         string       `json:"trouble,omitempty"`         // in words: why there is no session, or what people should know of it
+	RemoteEndpoint  string       `json:"remote_endpoint,omitempty"` // address:port last heard of
+	InnerAddresses  []string     `json:"inner_addresses,omitempty"` // the router's, in the tunnel
+	PublicAddress   string       `json:"public_address,omitempty"`  // IPv4: as what the LAN is seen in the Internet, as far as the router knows
+	NameServers     []string     `json:"name_servers,omitempty"`    // that the server offers
+	Scheduler       string       `json:"scheduler"`                 // in use for what this side sends
+	MTUBytes        int          `json:"mtu_bytes"`                 // of inner packets
+	KeyAgeSeconds   float64      `json:"key_age_seconds"`
+	Paths           []Path       `json:"paths"`
+	Lanes           int          `json:"lanes"` // flows spread over several paths now
+	Flows           int          `json:"flows"` // flows with a queue now
+	QueueBytes      int          `json:"queue_bytes"`
+	UpPackets       uint64       `json:"up_packets"` // inner packets and bytes, counted once
+	UpBytes         uint64       `json:"up_bytes"`
+	DownPackets     uint64       `json:"down_packets"`
+	DownBytes       uint64       `json:"down_bytes"`
+	RepairedPackets uint64       `json:"repaired_packets"`         // lost on a path and sent again by this side
+	CopiedPackets   uint64       `json:"copied_packets,omitempty"` // sent over a second path, too, by this side
+	// LimitUpBitsPerSecond and LimitDownBitsPerSecond are what the server lets this router use, of inner packets; MaxLinks is
+	// how many of its connections at once. 0: no limit, or not told.
+	LimitUpBitsPerSecond   uint64            `json:"limit_up_bits_per_second,omitempty"`
+	LimitDownBitsPerSecond uint64            `json:"limit_down_bits_per_second,omitempty"`
+	MaxLinks               int               `json:"max_links,omitempty"`
+	Gain                   float64           `json:"gain"`  // goodput over what the best link alone would have given; 0: not known
+	Drops                  map[string]uint64 `json:"drops"` // packets by Reason
 }
 
 // PathState says how a path is.

@@ -64,7 +64,7 @@ func commands() []command {
 			takes: []string{"endpoint", "port", "interface", "root"}, least: 1, most: 1, run: setup},
 		{name: "pair", args: "[NAME]", help: "on the server: print a token for a router", flags: []string{"list"},
 			takes: []string{"uses", "expires", "replace", "endpoint", "revoke"}, most: 1, run: pair},
-		{name: "peers", args: "[ACTION NAME …]", help: "on the server: list routers; rename, limit, revoke, allow one", most: 4, run: peers},
+		{name: "peers", args: "[ACTION NAME …]", help: "on the server: list routers; rename, limit, revoke, allow one", most: 5, run: peers},
 		{name: "join", help: "on the router: pair by the token on standard input", flags: []string{"undo", "wait", "no-start"},
 			takes: []string{"file", "name", "link"}, run: join},
 		{name: "assist", help: "on the router: answer LuCI while no portal runs", run: assist},

@@ -23,7 +23,7 @@ func fakeServer(t *testing.T) (socket string, asked *[]control.Request) {
 			return &stats.Status{Sessions: []stats.Session{{Peer: "home", State: stats.SessionUp}}}, nil
 		case q.Cmd == control.CmdPeers:
 			return []enrol.Router{
-				{Name: "cabin", Address: "10.99.0.3", Main: true, DownMbit: 50}, {Name: "home", Enabled: true, Address: "10.99.0.2", Created: "2027-01-15T08:00:00Z"},
+				{Name: "cabin", Address: "10.99.0.3", Main: true, DownMbit: 50, MaxLinks: 2}, {Name: "home", Enabled: true, Address: "10.99.0.2", Created: "2027-01-15T08:00:00Z", MaxLinks: 8},
 			}, nil
 		case q.Action == control.ActionIssue:
 			return enrol.Issued{ID: "01", Text: "mpp1:abc", Expires: 1_800_000_000, Uses: 2, Endpoints: []string{"a:1", "b:2"}}, nil
@@ -68,23 +68,23 @@ func TestPair(t *testing.T) {
 
 func TestPeers(t *testing.T) {
 	socket, asked := fakeServer(t)
-	const want = "ROUTER  STATE      ADDRESS    LIMIT DOWN/UP  PAIRED\n" +
-		"cabin   revoked    10.99.0.3  50/- Mbit/s    by hand\n" +
-		"home    connected  10.99.0.2  none           2027-01-15\n"
+	const want = "ROUTER  STATE      ADDRESS    LIMIT DOWN/UP  LINKS  PAIRED\n" +
+		"cabin   revoked    10.99.0.3  50/- Mbit/s    2      by hand\n" +
+		"home    connected  10.99.0.2  none           8      2027-01-15\n"
 	if code, out, errs := try(t.Context(), "", "peers", "--socket", socket); code != exitWell || out != want || errs != "" {
 		t.Errorf("status %d\n%s%s", code, out, errs)
 	}
 	*asked = nil
-	for _, args := range [][]string{{"rename", "a", "b"}, {"limit", "a", "50", "10"}, {"revoke", "a"}, {"allow", "a"}} {
+	for _, args := range [][]string{{"rename", "a", "b"}, {"limit", "a", "50", "10"}, {"limit", "a", "0", "0", "3"}, {"revoke", "a"}, {"allow", "a"}} {
 		if code, out, errs := try(t.Context(), "", append(append([]string{"peers"}, args...), "--socket", socket)...); code != exitWell || out+errs != "" {
 			t.Errorf("%v: status %d, %q", args, code, out+errs)
 		}
 	}
 	got := *asked
-	if len(got) != 4 || got[0].Text != "b" || got[1].Text != "10 50" || got[2].Action != control.ActionRevoke || got[3].Name != "a" {
+	if len(got) != 5 || got[0].Text != "b" || got[1].Text != "10 50" || got[2].Text != "0 0 3" || got[3].Action != control.ActionRevoke || got[4].Name != "a" {
 		t.Errorf("asked %+v", got)
 	}
-	for _, args := range [][]string{{"frob", "a"}, {"rename", "a"}, {"limit", "a", "5"}} {
+	for _, args := range [][]string{{"frob", "a"}, {"rename", "a"}, {"limit", "a", "5"}, {"limit", "a", "5", "5", "5", "5"}, {"revoke", "a", "b"}} {
 		if code, _, errs := try(t.Context(), "", append([]string{"peers"}, args...)...); code != exitUsage || !strings.Contains(errs, "usage: mpproxy peers") {
 			t.Errorf("%v: status %d, %q", args, code, errs)
 		}

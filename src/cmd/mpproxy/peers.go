@@ -36,9 +36,9 @@ func peers(ctx context.Context, c *call) error {
 		fmt.Fprintln(c.out, "No router is known yet; make a token for one: mpproxy pair")
 		return nil
 	}
-	rows := [][]string{{"ROUTER", "STATE", "ADDRESS", "LIMIT DOWN/UP", "PAIRED"}}
+	rows := [][]string{{"ROUTER", "STATE", "ADDRESS", "LIMIT DOWN/UP", "LINKS", "PAIRED"}}
 	for _, r := range list {
-		rows = append(rows, []string{r.Name, peerState(r, status), r.Address, limits(r), paired(r)})
+		rows = append(rows, []string{r.Name, peerState(r, status), r.Address, limits(r), fmt.Sprint(r.MaxLinks), paired(r)})
 	}
 	printTable(c, rows)
 	return nil
@@ -52,15 +52,15 @@ func peersRequest(args []string) (q control.Request, err error) {
 	}
 	q.Action = args[0]
 	usage := map[string]int{control.ActionRevoke: 2, control.ActionAllow: 2, control.ActionRename: 3, control.ActionLimit: 4}
-	if want := usage[q.Action]; len(args) != want {
-		return q, usagef("usage: mpproxy peers [list | rename NAME NEW | limit NAME DOWN UP | revoke NAME | allow NAME]; limits are Mbit/s, 0 is none")
+	if want := usage[q.Action]; len(args) != want && (q.Action != control.ActionLimit || len(args) != want+1) {
+		return q, usagef("usage: mpproxy peers [list | rename NAME NEW | limit NAME DOWN UP [LINKS] | revoke NAME | allow NAME]; limits are Mbit/s, 0 is none; LINKS is how many connections may be used at once")
 	}
 	q.Name = args[1]
 	switch q.Action {
 	case control.ActionRename:
 		q.Text = args[2]
 	case control.ActionLimit:
-		q.Text = args[3] + " " + args[2]
+		q.Text = strings.Join(append([]string{args[3], args[2]}, args[4:]...), " ")
 	}
 	return q, nil
 }

@@ -29,6 +29,9 @@ type RemoteParams struct {
 	Proven func(now mono.Time, key handshake.PublicKey)
 	// MaxPeers bounds the routers; 0 means no bound.
 	MaxPeers int
+	// Rate bounds what all routers together send, and what they are sent, in bytes of inner packets per second each; 0 means
+	// no bound.
+	Rate int64
 	// RotateAfter is after how many packets keys are renewed without a handshake; 0 means session.RotateAfter.
 	RotateAfter uint64
 }
@@ -42,6 +45,8 @@ type PeerParams struct {
 	Owned []netip.Prefix
 	// Config is told to the router when its session stands (wire.SessionConfig).
 	Config []byte
+	// Limits are those of this router alone.
+	Limits engine.Limits
 }
 
 // Peer is a router at the server.
@@ -52,8 +57,9 @@ type Peer struct {
 	current  *remoteSession
 	conflict conflict
 	notice   notice
-	stranger bool // not admitted yet
-	proven   bool // a stranger that has used its keys
+	stranger bool      // not admitted yet
+	proven   bool      // a stranger that has used its keys
+	used     [2]uint64 // bytes sent to it and taken from it, at the last division
 }
 
 // Remote is the server's end of the protocol with all its routers. Make it with NewRemote.
@@ -73,6 +79,7 @@ type Remote struct {
 	handles   uint64
 	now       mono.Time // of the handshake datagram that is being answered
 	one       [1]*packet.Buf
+	share     share
 }
 
 // maxReplies bounds the answers that wait for Poll.
@@ -86,6 +93,7 @@ func NewRemote(p RemoteParams) *Remote {
 	r := &Remote{
 		params: p, byKey: make(map[handshake.PublicKey]*Peer), byAddr: make(map[netip.Addr]*Peer),
 		sessions: make(map[uint64]*remoteSession), strangers: make(map[handshake.PublicKey]*Peer),
+		share: share{level: [2]int64{p.Rate, p.Rate}},
 	}
 	r.responder = handshake.NewResponder(handshake.ResponderParams{
 		Key: p.Key, Protection: p.Protection, Suites: p.Suites, Random: p.Random,
@@ -114,6 +122,7 @@ func (r *Remote) AddPeer(now mono.Time, p PeerParams) (peer *Peer, ok bool) {
 		peer.PeerParams = p
 		peer.SetOwned(p.Owned)
 		peer.SetConfig(p.Config)
+		peer.bound(now, r.share.level)
 		return r.Admit(p.Key)
 	}
 	peer = r.newPeer(now, p)
@@ -128,6 +137,7 @@ func (r *Remote) newPeer(now mono.Time, p PeerParams) *Peer {
 	peer := &Peer{Tunnel: engine.New(now, tunnel), PeerParams: p, handle: r.handles}
 	peer.SetOwned(p.Owned)
 	peer.SetConfig(p.Config)
+	peer.bound(now, r.share.level)
 	return peer
 }
 
@@ -212,6 +222,9 @@ func destination(p []byte) (netip.Addr, bool) {
 // NextTimeout is when OnTimeout and Poll are to be called next.
 func (r *Remote) NextTimeout() mono.Time {
 	at := r.responder.NextTimeout()
+	if r.params.Rate > 0 && len(r.peers) > 0 {
+		at = mono.Min(at, r.share.at.Add(shareEvery))
+	}
 	for _, p := range r.peers {
 		at = mono.Min(at, p.NextTimeout())
 	}
@@ -224,6 +237,9 @@ func (r *Remote) OnTimeout(now mono.Time) {
 		r.forget(id)
 	}
 	r.forgetStrangers()
+	if r.params.Rate > 0 && now.Sub(r.share.at) >= shareEvery {
+		r.divide(now)
+	}
 	for _, p := range r.peers {
 		p.OnTimeout(now)
 		s := p.current
@@ -254,6 +270,17 @@ func (r *Remote) Poll(now mono.Time, out *engine.Batch) (more bool) {
 // SetChoices changes the scheduler and the congestion control of routers that are added from now on.
 func (r *Remote) SetChoices(s sched.Kind, c congestion.Kind) {
 	r.params.Tunnel.Scheduler, r.params.Tunnel.Congestion = s, c
+}
+
+// SetRate changes what all routers together may send, and be sent; 0 means no bound.
+func (r *Remote) SetRate(now mono.Time, bytesPerSecond int64) {
+	if bytesPerSecond == r.params.Rate {
+		return
+	}
+	r.params.Rate, r.share.level = bytesPerSecond, [2]int64{bytesPerSecond, bytesPerSecond}
+	for _, p := range r.peers {
+		p.bound(now, r.share.level)
+	}
 }
 
 // Session describes a peer's session; ok is false if there is none.

@@ -1,6 +1,9 @@
 package wire
 
-import "net/netip"
+import (
+	"encoding/binary"
+	"net/netip"
+)
 
 // SessionConfig is what the server tells the router about the inner network, inside a CONFIG frame: entries
 // of type u8 | length u8 | value in any order. Zero members are left out; unknown types are skipped.
@@ -15,6 +18,10 @@ type SessionConfig struct {
 	Peer6 netip.Addr
 	// DNS are name servers for the router's network, at most MaxDNS.
 	DNS []netip.Addr
+	// UpKbit and DownKbit are what the router may send and is sent at most, kbit/s of inner packets; 0 is no limit.
+	UpKbit, DownKbit uint32
+	// MaxLinks is how many connections the router may use at once; 0 is no limit.
+	MaxLinks uint8
 }
 
 const (
@@ -24,9 +31,12 @@ const (
 	configPeer4    = 4 // address 4
 	configPeer6    = 5 // address 16
 	configDNS      = 6 // address 4 or 16, repeated
+	configUp       = 7 // u32
+	configDown     = 8 // u32
+	configLinks    = 9 // u8
 )
 
-// Append appends the configuration, at most 126 bytes. Addresses of the wrong family and an MTU below MinMTU are left out.
+// Append appends the configuration, at most 141 bytes. Addresses of the wrong family and an MTU below MinMTU are left out.
 func (c SessionConfig) Append(dst []byte) []byte {
 	dst = appendPrefix(dst, configAddress4, c.Address4, true)
 	dst = appendPrefix(dst, configAddress6, c.Address6, false)
@@ -44,6 +54,15 @@ func (c SessionConfig) Append(dst []byte) []byte {
 			dst = appendAddr(dst, configDNS, a)
 		}
 	}
+	if c.UpKbit > 0 {
+		dst = binary.BigEndian.AppendUint32(append(dst, configUp, 4), c.UpKbit)
+	}
+	if c.DownKbit > 0 {
+		dst = binary.BigEndian.AppendUint32(append(dst, configDown, 4), c.DownKbit)
+	}
+	if c.MaxLinks > 0 {
+		dst = append(dst, configLinks, 1, c.MaxLinks)
+	}
 	return dst
 }
 
@@ -58,7 +77,7 @@ func ParseSessionConfig(b []byte) (SessionConfig, error) {
 		if r.err != nil || !c.set(kind, value) {
 			return SessionConfig{}, ErrConfig
 		}
-		if kind >= configAddress4 && kind < configDNS {
+		if kind >= configAddress4 && kind <= configLinks && kind != configDNS {
 			if seen&(1<<kind) != 0 {
 				return SessionConfig{}, ErrConfig
 			}
@@ -86,6 +105,19 @@ func (c *SessionConfig) set(kind byte, v []byte) (ok bool) {
 		var a netip.Addr
 		if a, ok = parseAddr(v, len(v)); ok && len(c.DNS) < MaxDNS {
 			c.DNS = append(c.DNS, a)
+		}
+	case configUp, configDown:
+		if ok = len(v) == 4; !ok {
+			return false
+		}
+		if n := binary.BigEndian.Uint32(v); kind == configUp {
+			c.UpKbit = n
+		} else {
+			c.DownKbit = n
+		}
+	case configLinks:
+		if ok = len(v) == 1; ok {
+			c.MaxLinks = v[0]
 		}
 	default:
 		ok = true

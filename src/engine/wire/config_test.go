@@ -15,12 +15,14 @@ func sampleConfig() SessionConfig {
 		MTU:      1400,
 		Peer4:    netip.MustParseAddr("10.99.0.1"),
 		Peer6:    netip.MustParseAddr("fd00::1"),
-		DNS:      []netip.Addr{netip.MustParseAddr("9.9.9.9"), netip.MustParseAddr("2620:fe::fe")},
+		UpKbit:   20000, DownKbit: 100000, MaxLinks: 3,
+		DNS: []netip.Addr{netip.MustParseAddr("9.9.9.9"), netip.MustParseAddr("2620:fe::fe")},
 	}
 }
 
 const sampleConfigHex = "0105 0a630002 18" + "0211 fd000000000000000000000000000002 40" + "0302 0578" +
-	"0404 0a630001" + "0510 fd000000000000000000000000000001" + "0604 09090909" + "0610 262000fe0000000000000000000000fe"
+	"0404 0a630001" + "0510 fd000000000000000000000000000001" + "0604 09090909" + "0610 262000fe0000000000000000000000fe" +
+	"0704 00004e20" + "0804 000186a0" + "0901 03"
 
 func TestSessionConfigGolden(t *testing.T) {
 	want := unhex(t, sampleConfigHex)
@@ -53,6 +55,9 @@ func TestSessionConfigRefused(t *testing.T) {
 		"multicast":             "0404 e0000001",
 		"4 in 6":                "0510 00000000000000000000ffff0a630001",
 		"MTU too small":         "0302 0100",
+		"limit of two bytes":    "0702 0001",
+		"no limit at all":       "0800",
+		"limits twice":          "0901 03 0901 03",
 		"MTU of one byte":       "0301 05",
 		"twice":                 "0302 0578 0302 0579",
 		"name server of size 5": "0605 0909090909",
