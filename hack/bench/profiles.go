@@ -17,6 +17,9 @@ const (
 	mptcpName = "OpenVPN over MPTCP"
 )
 
+// lateEnough is from which lateness of the emulator on a measurement is worth a word.
+const lateEnough = 20 * time.Millisecond
+
 // results are the outcomes of one cell: by system, direction and kind of flow, one for each run.
 type results map[string][]outcome
 
@@ -111,8 +114,11 @@ func (b *bench) kinds(l *lab.Lab, c cell, kinds []inner, system string, r result
 			}
 			r.take(system, way, kind, o)
 			broke := ""
+			if o.late > lateEnough {
+				broke = fmt.Sprintf(" (the emulator was late by up to %v: a busy machine)", o.late.Round(time.Millisecond))
+			}
 			if o.trouble != nil {
-				broke = " BROKE: " + o.trouble.Error()
+				broke += " BROKE: " + o.trouble.Error()
 			}
 			b.say("  %-18s %-4v %-5s %5s Mbit/s = %.2f of the sum%s", system, way, kind.name, mbit(o.rate), o.rate/target, broke)
 		}
