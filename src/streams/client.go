@@ -109,12 +109,10 @@ func (c *Client) Streams() []Info {
 func (c *Client) keep(s *Stream, w Way, ids *atomic.Uint32) {
 	pause := firstRedial
 	for {
-		begin := time.Now()
 		if k := c.connect(s, w, ids); k != nil {
-			k.run()
-		}
-		if time.Since(begin) > lastRedial {
-			pause = firstRedial
+			if k.run(); k.heard { // the way leads there, whatever ended this subflow
+				pause = firstRedial
+			}
 		}
 		select {
 		case <-s.over:
