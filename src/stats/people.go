@@ -89,7 +89,7 @@ func (s *Session) limits() (facts []string) {
 		facts = append(facts, fmt.Sprintf("limited by the server to %s down and %s up", say(down), say(up)))
 	}
 	if s.MaxLinks > 0 && s.MaxLinks <= len(s.Paths) {
-		facts = append(facts, fmt.Sprintf("at most %d connections at once", s.MaxLinks))
+		facts = append(facts, fmt.Sprintf("connections allowed at once: %d", s.MaxLinks))
 	}
 	return facts
 }

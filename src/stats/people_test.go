@@ -122,3 +122,24 @@ func TestEachMetricStandsTogether(t *testing.T) {
 		ended[last], last = true, name
 	}
 }
+
+func TestPeopleSaysLimits(t *testing.T) {
+	for _, c := range []struct {
+		up, down uint64
+		links    int
+		want     string
+	}{
+		{0, 0, 0, ""},
+		{0, 0, 8, ""}, // more than there are
+		{4e6, 8e6, 8, "limited by the server to 8.0 Mbit/s down and 4.0 Mbit/s up"},
+		{0, 8e6, 0, "limited by the server to 8.0 Mbit/s down and unlimited up"},
+		{0, 0, 1, "connections allowed at once: 1"},
+	} {
+		s := one(SessionUp, Path{ID: 1, State: PathUp})
+		s.Sessions[0].LimitUpBitsPerSecond, s.Sessions[0].LimitDownBitsPerSecond, s.Sessions[0].MaxLinks = c.up, c.down, c.links
+		text := s.People()
+		if !strings.Contains(text, c.want) || c.want == "" && (strings.Contains(text, "limited") || strings.Contains(text, "allowed")) {
+			t.Errorf("%+v: %s", c, text)
+		}
+	}
+}

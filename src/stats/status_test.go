@@ -102,7 +102,7 @@ func TestJSONReadsBack(t *testing.T) {
 // TestFieldsNameTheirUnits: a number in the JSON is a count of something the name says, or has a unit at its end.
 func TestFieldsNameTheirUnits(t *testing.T) {
 	unit := regexp.MustCompile(`(_seconds|_ms|_bytes|_per_second|_packets|_datagrams|_ratio)$`)
-	counts := map[string]bool{"id": true, "lanes": true, "flows": true, "gain": true, "metric": true}
+	counts := map[string]bool{"id": true, "lanes": true, "max_links": true, "flows": true, "gain": true, "metric": true}
 	for _, kind := range []reflect.Type{reflect.TypeFor[Status](), reflect.TypeFor[Session](), reflect.TypeFor[Path](), reflect.TypeFor[Link]()} {
 		for i := range kind.NumField() {
 			f := kind.Field(i)
