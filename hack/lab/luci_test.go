@@ -2,6 +2,7 @@ package lab
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -21,8 +22,9 @@ func TestLuCIPages(t *testing.T) {
 	if luci == "" {
 		t.Skip("no checkout of LuCI is given: LUCI=dir")
 	}
-	l := newLab(t, "20M/10ms,12M/25ms")
+	l := newLab(t, cmp.Or(os.Getenv("LINKS"), "20M/10ms,12M/25ms"))
 	emptyPortals(t, l)
+	appendTo(t, l.config("remote"), "\tlist dns_server '1.1.1.1'\n")
 	uci := filepath.Join(l.dir, "uci")
 	if err := os.MkdirAll(uci, 0o700); err != nil {
 		t.Fatal(err)
@@ -71,7 +73,35 @@ func TestLuCIPages(t *testing.T) {
 	}
 }
 
-// internet gives the lab's server an address that the end of a set-up looks for.
+// appendTo adds a line to a file.
+func appendTo(t *testing.T, path, text string) {
+	t.Helper()
+	raw, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(path, append(raw, text...), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// inTheInternet answers at 1.1.1.1: connections, and look-ups (there is no such name); port 8081 sends without end.
+const inTheInternet = `import socket,threading,time
+def serve(at, f):
+	s=socket.create_server(at)
+	while True: threading.Thread(target=f,args=(s.accept()[0],),daemon=True).start()
+def endless(c):
+	try:
+		c.recv(9999); c.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
+		while True: c.sendall(b"x"*20000); time.sleep(.1)
+	except OSError: pass
+threading.Thread(target=serve,args=(("1.1.1.1",443),lambda c:c.close()),daemon=True).start()
+threading.Thread(target=serve,args=(("0.0.0.0",8081),endless),daemon=True).start()
+u=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); u.bind(("1.1.1.1",53))
+while True:
+	q,a=u.recvfrom(2000); u.sendto(q[:2]+b"\x81\x83"+q[4:6]+b"\0\0\0\0\0\0"+q[12:q.index(b"\0",12)+5],a)`
+
+// internet gives the lab's server an address that the end of a set-up looks for, and a relay.
 func internet(t *testing.T, l *Lab) {
 	t.Helper()
 	for _, args := range [][]string{{"-n", l.Namespace("server"), "address", "add", "1.1.1.1/32", "dev", "lo"}, {"-n", l.Namespace("net"), "route", "add", "1.1.1.1", "via", ServerAddress}} {
@@ -79,11 +109,13 @@ func internet(t *testing.T, l *Lab) {
 			t.Fatal(err)
 		}
 	}
-	listener, err := start(l.Namespace("server"), nil, func(string) {}, "python3", "-c", "import socket,time\ns=socket.create_server(('1.1.1.1',443))\nwhile True: s.accept()[0].close()")
-	if err != nil {
-		t.Fatal(err)
+	for _, args := range [][]string{{"python3", "-c", inTheInternet}, {"microsocks", "-i", ServerAddress, "-p", "1081", "-u", "me", "-P", "it's mine"}} {
+		p, err := start(l.Namespace("server"), nil, func(string) {}, args[0], args[1:]...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.onClose(p.stop)
 	}
-	l.onClose(listener.stop)
 }
 
 // procd starts the router's portal when its configuration is switched on, as the init script does.
@@ -165,6 +197,22 @@ func obey(t *testing.T, l *Lab, order []string) (string, error) {
 			l.Links[n-1].Restore()
 		}
 		return "ok", nil
+	case "fetch": // through the router's proxy: how long in seconds, and by which user; curl's exit status
+		cmd := exec.Command("ip", "netns", "exec", l.Namespace("client"), "curl", "-s", "-o", "/dev/null", "-m", order[1], "--proxy", "socks5://"+RouterAddress+":1080",
+			"http://"+ServerAddress+":8081/")
+		if len(order) > 2 {
+			cmd.Args = append(cmd.Args, "--proxy-user", strings.Join(order[2:], " "))
+		}
+		err := cmd.Start()
+		if err == nil {
+			l.onClose(func() error { _ = cmd.Process.Kill(); return nil })
+		}
+		if err != nil || order[1] != "2" { // the short ones are waited for
+			go func() { _ = cmd.Wait() }()
+			return "started", err
+		}
+		_ = cmd.Wait()
+		return fmt.Sprint(cmd.ProcessState.ExitCode()), nil
 	case "reload":
 		_, errs, err := mpproxy(l, "router", "", "reload")
 		if err != nil {

@@ -44,6 +44,7 @@ export class Backend {
 		rmSync(CACHE, { force: true });
 		this.refused = [];
 		this.answers = [];
+		this.asked = [];
 		this.dead = false;
 		this.acls = Object.assign({}, ...[ join(this.luci, 'modules/luci-base/root/usr/share/rpcd/acl.d'), join(this.luci, 'modules/luci-mod-status/root/usr/share/rpcd/acl.d'),
 			join(this.app, 'root/usr/share/rpcd/acl.d') ].flatMap(d => readdirSync(d).map(f => json(join(d, f)))));
@@ -72,7 +73,7 @@ export class Backend {
 		const deny = () => { this.refused.push(`${object}.${method} ${args.config ?? ''}`.trim()); return null; };
 
 		if (object == 'session' && method == 'access')
-			return [ OK, { access: true } ];
+			return [ OK, { access: this.allowed(session, args.scope, args.object, args.function) } ];
 
 		if (!this.allowed(session, 'ubus', object, method) && !(object == 'uci' && [ 'confirm', 'changes' ].includes(method)))
 			return deny();
@@ -124,6 +125,8 @@ export class Backend {
 	async mpproxy(method, args) {
 		const job = (name, text) => this.anybody({ cmd: 'job', action: 'start', name, text });
 
+		this.asked.push(method);
+
 		if (this.dead)
 			return { trouble: this.dead };
 
@@ -134,6 +137,10 @@ export class Backend {
 		case 'join':   return job('join', JSON.stringify({ token: args.token, name: args.name, links: args.links }));
 		case 'undo':   return job('undo', '');
 		case 'check':  return job('check', args.text);
+		case 'speed':  return job('speed', '');
+		case 'relay':  return job('relay', args.name);
+		case 'secrets': return this.anybody({ cmd: 'secret', action: 'list' });
+		case 'secret': return this.anybody({ cmd: 'secret', action: 'set', name: args.name, text: args.password });
 		case 'link':   return ask(this.socket, { cmd: 'link', link: args.name, action: args.action });
 		}
 

@@ -1,6 +1,6 @@
 // Drives the pages in a real browser, on LuCI's own client runtime, against the stand-in backend and real portals in a lab.
 // The lab starts this program: see hack/lab/luci_test.go.
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 import { Backend } from './backend.mjs';
@@ -12,7 +12,7 @@ const { LUCI, OUT, UCI_DIR, SOCKET, ASSIST, SECRETS } = process.env;
 const report = new Report();
 const config = join(UCI_DIR, 'mpproxy');
 const ROOT = { write: true }, VIEWER = { write: false };
-const SETUP = 'admin/network/mpproxy/setup', OVERVIEW = 'admin/network/mpproxy/overview', LINKS = 'admin/network/mpproxy/links';
+const SETUP = 'admin/network/mpproxy/setup', OVERVIEW = 'admin/network/mpproxy/overview', LINKS = 'admin/network/mpproxy/links', PROXY = 'admin/network/mpproxy/proxy';
 const NARROW = { width: 360, height: 740 };
 
 for (const name in uciFiles)
@@ -63,21 +63,40 @@ async function setUp() {
 	await shot(page, OUT, '2-setup-refused');
 	await well(page, 'set-up');
 	await paste(page, good);
-	report.check('interfaces of one device are one connection', (await page.locator('.cbi-section-table-row').count()) == 3, await text(page));
-	report.check('a dead modem says why', (await text(page)).includes('is down'));
+	report.check('interfaces of one device are one connection', (await page.locator('.cbi-section-table-row').count()) == 5, await text(page));
+
+	for (const [ name, why ] of [ [ 'modem', 'is down' ], [ 'cable', 'has no address' ], [ 'twin', 'has the same addresses as the LAN (10.1.0.1/24)' ] ])
+		report.check(`${name} cannot be ticked, and why`, (await page.locator('.cbi-section-table-row', { hasText: name }).innerText()).includes(why) && await page.locator('#use-' + name).isDisabled(), await text(page));
+
+	report.check('what else decides on the router is said', (await text(page)).includes('mwan3 is running') && (await text(page)).includes('Hardware offloading is on'));
 	await page.getByLabel('When to use wwan').selectOption('overflow');
 	await page.getByLabel('pays per gigabyte').nth(1).check();
+	const before = readFileSync(config, 'utf8');
+
 	await run(page);
+	report.check('the speed is not measured unasked', !backend.asked.includes('speed') && (await text(page)).includes('wwan pays per gigabyte.'), await text(page));
+	await page.getByRole('button', { name: 'Measure the speed' }).click();
+	await page.locator('#speed', { hasText: 'used.' }).waitFor({ timeout: 60000 });
+
+	const speed = /down: ([\d.]+) Mbit\/s/.exec(await text(page))?.[1];
+
+	report.check('the speed test: a speed, with each one\'s part', +speed > 4 && +speed < 33 && /wan [\d.]+ Mbit\/s \+ wwan [\d.]+ Mbit\/s/.test(await text(page)), await text(page));
 	await shot(page, OUT, '3-setup-done');
 
 	const steps = await page.locator('[data-step]').evaluateAll(list => list.map(e => `${e.dataset.step}=${e.dataset.state}`));
-	report.check('every step is ticked', [ 'token', 'keys', 'link-wan', 'link-wwan', 'server', 'addresses', 'written', 'started', 'internet' ].every(s => steps.includes(s + '=ok')), steps.join(' '));
+	report.check('every step is ticked', [ 'token', 'keys', 'link-wan', 'link-wwan', 'server', 'addresses', 'written', 'started', 'internet', 'names' ].every(s => steps.includes(s + '=ok')), steps.join(' '));
 
 	const written = readFileSync(config, 'utf8');
+	report.check('addresses are told', /Addresses received: 10\.99\.0\.\d+/.test(await text(page)), await text(page));
 	report.check('the settings are written', /config link 'wwan'[^]*option overflow '1'/.test(written) && written.includes("option metered '1'") && written.includes("option enabled '1'"), written);
+	await page.getByRole('button', { name: 'Undo' }).click();
+	await page.getByText('The settings are as they were before.').waitFor({ timeout: 10000 });
+	report.check('undo puts back what was there, to the byte', readFileSync(config, 'utf8') == before, readFileSync(config, 'utf8'));
+	writeFileSync(config, written);
+	await stage('reload');
 	await page.goto(`http://127.0.0.1:${port}/cgi-bin/luci/${SETUP}`);
-	await page.waitForSelector('#tabmenu li:nth-child(3)');
-	report.check('paired: all pages are there', (await page.locator('#tabmenu li').allInnerTexts()).join() == 'Overview,Connections,Set-up');
+	await page.waitForSelector('#tabmenu li:nth-child(4)');
+	report.check('paired: all pages are there', (await page.locator('#tabmenu li').allInnerTexts()).join() == 'Overview,Connections,Proxy,Set-up');
 	await page.context().close();
 }
 
@@ -86,7 +105,7 @@ async function overview() {
 
 	await stage('download', '8');
 	await page.waitForTimeout(5000);
-	report.check('overview: connected', /Connected through \S+ \(203\.0\.113\.2\) - [12] of 2 connections in use/.test(await text(page)), await text(page));
+	report.check('overview: connected', /Connected through \S+ - [12] of 2 connections in use - public address 203\.0\.113\.2 \(IPv6: no\) - since/.test(await text(page)), await text(page));
 	report.check('overview: it carries something', /↓ \d+\.\d Mbit\/s/.test(await text(page)), await text(page));
 	report.check('overview: the chart has areas', (await page.locator('svg polygon').count()) == 4);
 	await shot(page, OUT, '4-overview');
@@ -97,7 +116,7 @@ async function overview() {
 	report.check('overview: it is live', before != await page.locator('[data-link=wan]').innerText());
 	await page.locator('[data-button=details-wan]').click();
 	await page.waitForTimeout(1500);
-	report.check('overview: details', (await page.locator('[data-link=wan]').innerText()).includes('Largest packet'));
+	report.check('overview: details', (await page.locator('[data-link=wan]').innerText()).includes('Largest packet') && (await page.locator('[data-link=wan] svg polygon').count()) == 2);
 	await page.locator('[data-button=pause-wwan]').click();
 	await page.locator('[data-link=wwan] [data-word]', { hasText: 'paused' }).waitFor({ timeout: 5000 });
 	report.check('overview: a connection is paused', true);
@@ -143,7 +162,7 @@ async function silence() {
 	await page.locator('[data-link=wan] [data-word]', { hasText: 'no answer' }).waitFor({ timeout: 15000 });
 	report.check('a silent connection is seen', true);
 	await page.waitForTimeout(6000);
-	report.check('and told', (await text(page)).includes('wan stopped answering'), await text(page));
+	report.check('and told', (await text(page)).includes('wan stopped answering. What was on it went on over wwan.'), await text(page));
 	await shot(page, OUT, '8-overview-cut');
 	await stage('restore', '1');
 	await page.locator('[data-link=wan] [data-word]', { hasText: 'in use' }).waitFor({ timeout: 20000 });
@@ -182,6 +201,109 @@ async function links() {
 	await other.context().close();
 }
 
+// The order of connections is changed with the mouse.
+async function order() {
+	const page = await visit(ROOT, LINKS), row = name => page.locator(`.cbi-section-table-row[data-sid=${name}]`);
+
+	await row('wwan').locator('.drag-handle').dragTo(row('wan'), { targetPosition: { x: 300, y: 4 } });
+	await page.locator('.cbi-page-actions .cbi-button-apply').first().click();
+	await page.waitForTimeout(4000);
+	report.check('connections: another order', /config link 'wwan'[^]*config link 'wan'/.test(readFileSync(config, 'utf8')), readFileSync(config, 'utf8'));
+	await page.context().close();
+}
+
+// Adds a section to one of a page's grids: types its name, fills its dialog, saves that.
+async function add(page, type, name, fields, save = true) {
+	const create = page.locator(`[data-section-type=${type}] .cbi-section-create, #cbi-mpproxy-${type} .cbi-section-create`).first();
+
+	if (name)
+		await create.locator('input').pressSequentially(name);
+
+	await create.getByRole('button', { name: 'Add' }).click();
+	await page.waitForSelector('.modal .cbi-map');
+
+	for (const [ field, value ] of fields) {
+		const at = page.locator(`.modal [data-name=${field}]`);
+
+		if (await at.locator('select').count()) {
+			await at.locator('select').selectOption(value);
+		}
+		else if (await at.locator('.cbi-dynlist').count()) {
+			if (await at.locator('.cbi-dynlist .cbi-dropdown').count()) {
+				await at.locator('.cbi-dropdown').click();
+				await at.locator('.cbi-dropdown ul.dropdown').locator(`li[data-value="${value}"]`).click();
+			}
+			else {
+				await at.locator('.add-item input').fill(value);
+				await at.locator('.add-item input').press('Enter');
+			}
+		}
+		else {
+			await at.locator('input:not([type=hidden])').first().fill(value);
+		}
+	}
+
+	if (save) {
+		await page.locator('.modal').getByRole('button', { name: 'Save' }).click();
+		await page.waitForSelector('.modal .cbi-map', { state: 'hidden' });
+	}
+}
+
+const PASSWORD = 'it\'s a secret';
+
+async function proxy() {
+	const page = await visit(ROOT, PROXY);
+
+	report.check('proxy: switched off at first', (await text(page)).includes('The proxy is switched off.'), await text(page));
+	await page.locator('[data-name=enabled] input[type=checkbox]').first().check();
+	await page.locator('[data-name=auth] select').first().selectOption('user');
+	await add(page, 'user', 'ann', [ [ 'password', PASSWORD ] ]);
+	report.check('proxy: a password is kept where only the service reads it', readFileSync(join(SECRETS, 'user.ann'), 'utf8') == PASSWORD + '\n' && (statSync(join(SECRETS, 'user.ann')).mode & 0o77) == 0);
+	await add(page, 'relay', 'nl', [ [ 'address', '198.51.100.2:1081' ], [ 'username', 'me' ], [ 'password', 'it\'s mine' ] ]);
+	await add(page, 'route', '', [ [ 'dest', '198.51.100.0/24' ], [ 'via', 'wan' ], [ 'via', 'wwan' ] ]);
+	report.check('proxy: a route in words', (await text(page)).includes('198.51.100.0/24 → wan + wwan → if that fails: directly'), await text(page));
+	await page.locator('.cbi-page-actions .cbi-button-apply').first().click();
+	await page.waitForTimeout(4000);
+
+	const saved = readFileSync(config, 'utf8');
+
+	report.check('proxy: saved, without the password', /config socks[^]*option enabled '1'/.test(saved) && /config user 'ann'/.test(saved) && /list via 'wwan'/.test(saved) && !saved.includes(PASSWORD) && !saved.includes('password'), saved);
+	await page.context().close();
+
+	const live = await visit(ROOT, PROXY);
+
+	report.check('proxy: what to type into programs', (await text(live)).includes('SOCKS5 10.1.0.1:1080'), await text(live));
+	await stage('fetch', '25', 'ann:' + PASSWORD);
+	report.check('proxy: a wrong password is refused', (await stage('fetch', '2', 'ann:wrong')) == '97');
+	await live.locator('[data-stream]').first().waitFor({ timeout: 10000 });
+	await live.waitForTimeout(5500);
+	report.check('proxy: live connections', /10\.1\.0\.2\s+198\.51\.100\.2:8081\s+(wan|wwan) \d+ %, (wan|wwan) \d+ %/.test(await text(live)), await text(live));
+	await live.locator('[data-relay=nl] button').click();
+	await live.locator('[data-relay=nl]', { hasText: /\(\d+ ms\)/ }).waitFor({ timeout: 15000 });
+	report.check('proxy: a relay that works', true);
+	await live.locator('.cbi-section-table-row[data-sid=nl]').getByRole('button', { name: 'Edit' }).click();
+	await live.waitForSelector('.modal .cbi-map');
+	report.check('proxy: a password is not shown again', (await live.locator('.modal [data-name=password] input:not([type=hidden])').first().inputValue()) === '', await live.locator('.modal').innerHTML());
+	await live.locator('.modal [data-name=password] input:not([type=hidden])').first().fill('wrong');
+	await live.locator('.modal').getByRole('button', { name: 'Save' }).click();
+	await live.waitForSelector('.modal .cbi-map', { state: 'hidden' });
+	await live.waitForTimeout(500);
+	await live.locator('[data-relay=nl] button').click();
+	await live.locator('[data-relay=nl]', { hasText: 'refuses this user or password' }).waitFor({ timeout: 15000 });
+	report.check('proxy: a relay that refuses, and a new password that counts at once', true);
+	await shot(live, OUT, '12-proxy');
+	await well(live, 'proxy');
+	backend.dead = 'timeout';
+	await live.waitForTimeout(6500);
+	report.check('proxy: a dead service', (await text(live)).includes('The service does not answer.') && await live.locator('[data-stream]').count() > 0);
+	backend.dead = false;
+	await add(live, 'route', '', [ [ 'dest', '300.1.2.3/99' ] ], false);
+	await live.locator('.modal').getByRole('button', { name: 'Save' }).click();
+	await live.locator('.mpproxy-problem').waitFor({ timeout: 5000 });
+	report.check('proxy: the service\'s own sentence', (await live.locator('.mpproxy-problem').innerText()).includes('must be a network, a domain, or *'), await live.locator('.mpproxy-problem').innerText());
+	await live.context().close();
+}
+
 async function adds() {
 	const page = await visit(ROOT, LINKS);
 
@@ -208,6 +330,10 @@ async function adds() {
 async function readOnly() {
 	const page = await visit(VIEWER, OVERVIEW);
 
+	const proxied = await visit(VIEWER, PROXY);
+	report.check('a viewer sees the proxy, and changes nothing of it', (await text(proxied)).includes('Routes') && (await proxied.locator('#view button:not([disabled]):not(.cbi-button-edit):not(.drag-handle)').count()) == 0,
+		(await proxied.locator('#view button:not([disabled])').evaluateAll(l => l.map(e => e.outerHTML))).join());
+	await proxied.context().close();
 	report.check('a viewer sees the state', (await text(page)).includes('Connected through'));
 	report.check('a viewer has no button to pause', (await page.locator('[data-button^=pause]').count()) == 0);
 	await page.context().close();
@@ -217,7 +343,7 @@ async function readOnly() {
 	await set.context().close();
 
 	for (const [ object, method, args ] of [ [ 'luci.mpproxy', 'join', { token: 'x' } ], [ 'luci.mpproxy', 'undo', {} ], [ 'luci.mpproxy', 'link', { name: 'wan', action: 'pause' } ],
-		[ 'luci.mpproxy', 'check', { text: '' } ], [ 'uci', 'set', { config: 'mpproxy', section: 'main', values: { enabled: '0' } } ] ]) {
+		[ 'luci.mpproxy', 'check', { text: '' } ], [ 'luci.mpproxy', 'speed', {} ], [ 'luci.mpproxy', 'relay', { name: 'nl' } ], [ 'luci.mpproxy', 'secret', { name: 'user.ann', password: 'x' } ], [ 'uci', 'set', { config: 'mpproxy', section: 'main', values: { enabled: '0' } } ] ]) {
 		const [ answer ] = await backend.rpc(JSON.stringify([ { id: 1, method: 'call', params: [ set.sid, object, method, args ] } ]));
 
 		report.check(`a viewer may not ${object} ${method}`, answer.error?.code == -32002, JSON.stringify(answer));
@@ -225,7 +351,7 @@ async function readOnly() {
 }
 
 async function looks() {
-	for (const [ path, name ] of [ [ OVERVIEW, 'overview' ], [ LINKS, 'links' ], [ SETUP, 'setup' ] ]) {
+	for (const [ path, name ] of [ [ OVERVIEW, 'overview' ], [ LINKS, 'links' ], [ PROXY, 'proxy' ], [ SETUP, 'setup' ] ]) {
 		for (const [ user, size, kind ] of [ [ { ...ROOT, dark: true }, undefined, 'dark' ], [ ROOT, NARROW, '360' ], [ { ...ROOT, lang: 'de' }, undefined, 'de' ], [ { ...ROOT, lang: 'de', dark: true }, NARROW, 'de-360-dark' ] ]) {
 			const page = await visit(user, path, size);
 
@@ -247,7 +373,7 @@ async function looks() {
 async function untranslated() {
 	const data = /^[\d\s.,:%↓↑+()/\-·●✔✘!…⟧]*$/;
 
-	for (const path of [ OVERVIEW, LINKS, SETUP ]) {
+	for (const path of [ OVERVIEW, LINKS, PROXY, SETUP ]) {
 		const page = await visit({ ...ROOT, lang: 'xx' }, path);
 
 		await page.waitForTimeout(1500);
@@ -266,7 +392,7 @@ async function untranslated() {
 
 			return list;
 		});
-		const known = /^(Name|wan:|wwan:|third:|modem:|\(no interfaces attached\)|wan|wwan|third|modem|wan1|wan2|usb0|lan0|IPv4|IPv6|DHCP|UDP|ms|Mbit\/s|kbit\/s|bit\/s|B|kB|MB|GB|203\S*|192\S*|,|\(\S*\)|-|»|IPv4 \+ IPv6|\((DHCP, )?\w+,?\s?\)|\d\.)$/;
+		const known = /^(Name|wan:|wwan:|third:|modem:|twin:|cable:|\(no interfaces attached\)|wan|wwan|third|modem|twin|cable|wan1|wan2|usb0|lan0|IPv4|IPv6|DHCP|UDP|ms|Mbit\/s|kbit\/s|bit\/s|B|kB|MB|GB|203\S*|192\S*|,|\(\S*\)|-|»|IPv4 \+ IPv6|\((DHCP, )?\w+,?\s?\)|\d\.)$/;
 		const left = bare.filter(t => !data.test(t) && !known.test(t) && !/^[↓↑\d. ]*(\w*bit\/s|\w?B)?( *↑ *[\d.]+ ?(\w*bit\/s|\w?B)?)?$/.test(t));
 
 		report.check(`${path.split('/').pop()}: nothing is untranslated`, left.length == 0, JSON.stringify([ ...new Set(left) ]));
@@ -275,15 +401,15 @@ async function untranslated() {
 }
 
 function secrets() {
-	const hidden = [ readFileSync(join(SECRETS, 'private_key'), 'utf8').trim() ];
+	const hidden = readdirSync(SECRETS).map(f => readFileSync(join(SECRETS, f), 'utf8').trim());
 	const said = backend.answers.join('\n');
 
-	report.check('no answer holds a secret', existsSync(join(SECRETS, 'private_key')) && !hidden.some(s => said.includes(s)) && said.length > 10000);
-	report.check('the pages asked for nothing that they may not have', backend.refused.filter(r => !/^(luci\.mpproxy\.(join|undo|link|check)|uci\.set|file\.read)/.test(r))
+	report.check('no answer holds a secret', hidden.length >= 3 && !hidden.some(s => said.includes(s) || said.includes(JSON.stringify(s).slice(1, -1))) && said.length > 10000);
+	report.check('the pages asked for nothing that they may not have', backend.refused.filter(r => !/^(luci\.mpproxy\.(join|undo|link|check|speed|relay|secret)\b|uci\.set|file\.read)/.test(r))
 		.filter(r => r.includes('mpproxy')).length == 0, backend.refused.join(', '));
 }
 
-const scenes = { setUp, overview, silence, links, adds, readOnly, looks, untranslated, secrets };
+const scenes = { setUp, overview, silence, links, order, proxy, adds, readOnly, looks, untranslated, secrets };
 const only = (process.env.SCENES || '').split(',').filter(s => s);
 
 try {

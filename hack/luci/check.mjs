@@ -8,7 +8,7 @@ import config from './eslint.config.mjs';
 import { APP, files, problems, texts } from './i18n.mjs';
 import { run } from './logic.mjs';
 
-const SCENES = 9; // of browser.mjs
+const SCENES = 11; // of browser.mjs
 let passed = 0, failed = 0;
 
 function check(what, trouble) {
@@ -37,6 +37,7 @@ for (const file of scripts) {
 
 	check(`minified ${basename(file)} parses`, trouble);
 	check(`${basename(file)}: only the theme's colours`, [ ...source.matchAll(/#[0-9a-f]{3,6}\b|\brgba?\(\d|(?<=[:\s'])(black|white|red|green|blue)(?=[;'])/gi) ].map(m => m[0]).filter(c => !/^#(view|token)/.test(c)));
+	check(`${basename(file)}: no element where attributes belong`, [ ...source.matchAll(/E\('\w+', (E|words\.badge|small|mark)\(/g) ].map(m => `${m[0]}…) shows nothing: put the element into a list`));
 	check(`${basename(file)}: no markup made of texts`, /innerHTML|insertAdjacentHTML|document\.write/.test(source) ? 'builds HTML of strings' : null);
 }
 

@@ -18,14 +18,16 @@ export const fixtures = {
 	'luci-rpc.getHostHints': {},
 	'luci-rpc.getWirelessDevices': {},
 	'luci-rpc.getDHCPLeases': { dhcp_leases: [], dhcp6_leases: [] },
-	'luci-rpc.getNetworkDevices': Object.fromEntries([ 'lan0', 'wan1', 'wan2', 'usb0' ].map(n => [ n, device(n) ])),
+	'luci-rpc.getNetworkDevices': Object.fromEntries([ 'lan0', 'wan1', 'wan2', 'wan3', 'usb0', 'eth8', 'eth9' ].map(n => [ n, device(n) ])),
 	'network.get_proto_handlers': Object.fromEntries([ 'static', 'none', 'dhcp', 'mpproxy' ].map(p => [ p, { no_device: p == 'mpproxy' } ])),
 	'network.interface.dump': { interface: [
 		iface('lan', 'lan0', 'static', '10.1.0.1'),
 		iface('wan', 'wan1', 'dhcp', '192.168.1.2', gateway('192.168.1.1')),
 		iface('wan6', 'wan1', 'dhcpv6', null, { 'ipv6-address': [ { address: '2001:db8:1::2', mask: 64 } ] }),
 		iface('wwan', 'wan2', 'dhcp', '192.168.2.2', gateway('192.168.2.1')),
-		iface('modem', 'usb0', 'dhcp', null, { up: false, l3_device: null })
+		iface('modem', 'usb0', 'dhcp', null, { up: false, l3_device: null }),
+		iface('twin', 'eth9', 'dhcp', '10.1.0.77', gateway('10.1.0.1')),
+		iface('cable', 'eth8', 'dhcp', null, { up: false, pending: true, l3_device: null })
 	] },
 	'network.device.status': {},
 	'system.board': { hostname: 'OpenWrt', model: 'Test router', system: 'x86', kernel: '6.6', release: { description: 'OpenWrt' } },
@@ -35,7 +37,9 @@ export const fixtures = {
 export const uciFiles = {
 	network: `config interface 'loopback'\n\toption device 'lo'\n\toption proto 'static'\n\nconfig interface 'lan'\n\toption device 'lan0'\n\toption proto 'static'\n
 config interface 'wan'\n\toption device 'wan1'\n\toption proto 'dhcp'\n\nconfig interface 'wan6'\n\toption device 'wan1'\n\toption proto 'dhcpv6'\n
-config interface 'wwan'\n\toption device 'wan2'\n\toption proto 'dhcp'\n\nconfig interface 'modem'\n\toption device 'usb0'\n\toption proto 'dhcp'\n`,
+config interface 'wwan'\n\toption device 'wan2'\n\toption proto 'dhcp'\n\nconfig interface 'modem'\n\toption device 'usb0'\n\toption proto 'dhcp'\n
+config interface 'twin'\n\toption device 'eth9'\n\toption proto 'dhcp'\n\nconfig interface 'cable'\n\toption device 'eth8'\n\toption proto 'dhcp'\n`,
+	mwan3: `config interface 'wan'\n\toption enabled '1'\n`,
 	luci: `config core 'main'\n\toption lang 'auto'\n`,
 	firewall: `config defaults\n\toption flow_offloading_hw '1'\n`,
 	system: `config system\n\toption hostname 'OpenWrt'\n`

@@ -35,7 +35,26 @@ const cases = {
 		ok('amounts', [ 0, 10, 12.4e9 ].map(n => words.amount(n)).join() == '0,10 B,12.4 GB');
 		ok('spans', [ 5, 65, 3700, 270000 ].map(n => words.span(n)).join() == '5 s,1 min,1 h 1 min,3 d 3 h');
 		ok('delays', words.delay(path('a')) == '31 ms, +4 by queues' && words.delay(null) == '-');
-		ok('connected', words.sentence(status()).text == 'Connected through vps (203.0.113.2) - 1 of 2 connections in use - since 3 d 3 h');
+		ok('connected', words.sentence(status()).text == 'Connected through vps - 1 of 2 connections in use - since 3 d 3 h', words.sentence(status()).text);
+		ok('the public address, IPv6', words.sentence(status({ public_address: '203.0.113.2', inner_addresses: [ '10.99.0.2' ] })).text.includes('public address 203.0.113.2 (IPv6: no)')
+			&& words.sentence(status({ public_address: '203.0.113.2', inner_addresses: [ '10.99.0.2', 'fd00::2' ] })).text.includes('(IPv6: yes)'));
+		ok('which port the server\'s provider must let in', words.sentence(status({ state: 'down' })).next.includes('port 6779')
+			&& words.sentence(status({ state: 'down', remote_endpoint: '203.0.113.2:443' })).next.includes('port 443'));
+
+		const standing = (more, metric) => {
+			const s = status({ paths: [ path('wan'), path('wwan', { down_bits_per_second: 900, up_bits_per_second: 900, ...more }) ] });
+
+			s.links[1].metric = metric;
+
+			return words.links(s)[1].state;
+		};
+
+		ok('standby, in use, full', [ standing({}, 10), standing({ down_bits_per_second: 5e6 }, 10), standing({}, 0), standing({ up_bits_per_second: 9.9e6, rate_bits_per_second: 10e6 }, 0) ].join() == 'standby,up,up,full');
+		ok('a way', [ 'wan', 'nl', 'nl>us', 'wan:nl' ].map(v => words.via(v, [ 'nl', 'us' ])).join(' | ') == 'wan | relay nl | relay nl, then relay us | wan by way of relay nl', [ 'wan', 'nl', 'nl>us', 'wan:nl' ].map(v => words.via(v, [ 'nl', 'us' ])).join(' | '));
+		ok('a route', words.route({ dest: [ '*.example.org' ], via: [ 'dsl', 'nl' ] }, [ 'nl' ]) == '*.example.org → dsl + relay nl → if that fails: directly'
+			&& words.route({ dest: '*', dest_port: '80', fallback: 'none' }, []) == 'everything (port 80) → all connections → if that fails: not at all'
+			&& words.route({ dest: [ 'a.b' ], carrier: 'plain', via: [ 'x' ] }, []) == 'a.b → directly');
+		ok('what went on', words.event({ kind: 'down', link: 'lte', others: [ 'dsl' ] }) == 'lte stopped answering. What was on it went on over dsl.');
 		ok('no answer, and what next', !words.sentence(status({ state: 'down', trouble: 'blocked' })).ok && words.sentence(status({ state: 'down', trouble: 'blocked' })).next == 'blocked');
 
 		const none = status({ state: 'down' });
@@ -44,8 +63,8 @@ const cases = {
 		ok('no connection works', words.sentence(none).text.includes('None'));
 		ok('no server', words.sentence({ sessions: [], links: [] }).next.includes('Set-up'));
 		ok('a link without a path is being checked', words.links(status({ paths: [] }))[0].state == 'validating');
-		ok('every state has a word', [ 'up', 'suspect', 'down', 'validating', 'unusable', 'no_device', 'no_carrier', 'no_address', 'paused', 'disabled' ].every(s => words.state(s)[0] != s || s == 'paused'));
-		ok('events', [ 'connected', 'lost', 'up', 'down', 'no_carrier', 'no_address', 'no_device', 'paused', 'validating', 'disabled' ].every(kind => words.event({ kind, link: 'wan' }).length > 8));
+		ok('every state has a word', [ 'up', 'suspect', 'down', 'validating', 'unusable', 'no_device', 'no_carrier', 'no_address', 'paused', 'disabled', 'full', 'standby' ].every(s => words.state(s)[0] != s || [ 'paused', 'standby' ].includes(s)));
+		ok('events', [ 'connected', 'lost', 'up', 'down', 'no_carrier', 'no_address', 'no_device', 'paused', 'validating', 'disabled', 'safe_mode' ].every(kind => words.event({ kind, link: 'wan' }).length > 8));
 	},
 
 	chart(ok) {
@@ -100,21 +119,26 @@ const cases = {
 	async setup(ok) {
 		const net = (name, device, proto, v4, v6, gw, up = true) => ({
 			getName: () => name, getL3Device: () => up ? ({ getName: () => device, getSpeed: () => 1000 }) : null, getDevice: () => ({ getName: () => device }), getIPAddrs: () => v4, getIP6Addrs: () => v6,
-			getProtocol: () => proto, getGatewayAddr: () => gw, getGateway6Addr: () => null, isUp: () => up
+			getProtocol: () => proto, getGatewayAddr: () => gw, getGateway6Addr: () => null, isUp: () => up, isPending: () => name == 'cable'
 		});
 		const networks = [ net('lan', 'br-lan', 'static', [ '192.168.1.1/24' ], [], null), net('wan6', 'pppoe-wan', 'dhcpv6', [], [ '2001:db8::1/64' ], null), net('wan', 'pppoe-wan', 'pppoe', [ '93.1.2.3/32' ], [], '93.1.2.1'),
-			net('wwan', 'wwan0', 'qmi', [ '10.0.0.2/30' ], [ 'fe80::1/64' ], '10.0.0.1'), net('iot', 'br-iot', 'static', [ '10.9.0.1/24' ], [], null), net('lte', 'usb0', 'dhcp', [], [], null, false) ];
+			net('wwan', 'wwan0', 'qmi', [ '10.0.0.2/30' ], [ 'fe80::1/64' ], '10.0.0.1'), net('iot', 'br-iot', 'static', [ '10.9.0.1/24' ], [], null), net('lte', 'usb0', 'dhcp', [], [], null, false),
+			net('cable', 'eth3', 'dhcp', [], [], null, false), net('twin', 'eth4', 'dhcp', [ '192.168.1.77/25' ], [], '192.168.1.126'), net('alias', 'br-lan', 'static', [ '10.8.0.1/24' ], [], '10.8.0.2') ];
 		const steps = [ { id: 'token', state: 'ok' }, { id: 'link', link: 'wan', state: 'ok', ms: 31 }, { id: 'written', state: 'ok' } ];
 		let polled = 0;
 		const answers = { join: { result: { id: '7', steps: [], done: false } }, poll: () => ++polled < 2 ? { trouble: 'timeout' } : { result: { id: '7', steps, done: true } } };
-		const w = runtime({ networks, status: answers, uci: { firewall: [ { '.type': 'defaults', flow_offloading_hw: '1' } ] } });
+		const w = runtime({ networks, status: answers, uci: { firewall: [ { '.type': 'defaults', flow_offloading_hw: '1' } ], mwan3: [ { '.type': 'interface', enabled: '1' } ] } });
 		const view = w.require('view.mpproxy.setup', 'view/mpproxy/setup.js');
 		const node = view.render(await view.load());
 
-		ok('one row for each device', view.rows.map(r => r.c.name).join() == 'wan,wwan,iot,lte', view.rows.map(r => r.c.name).join());
-		ok('what cannot be used says why', view.rows[2].why.includes('gateway') && view.rows[3].why == 'is down' && view.rows[2].tick.disabled);
+		ok('one row for each device', view.rows.map(r => r.c.name).join() == 'alias,twin,wan,wwan,cable,iot,lte', view.rows.map(r => r.c.name).join());
+		const row = name => view.rows.find(r => r.c.name == name);
+
+		ok('what cannot be used says why', row('iot').why.includes('gateway') && row('lte').why == 'is down' && row('cable').why == 'has no address' && row('iot').tick.disabled);
+		ok('what is the LAN\'s says so', row('alias').why == 'is the same as the LAN' && row('twin').why.includes('same addresses as the LAN (192.168.1.1/24)') && row('twin').tick.disabled, row('twin').why);
+		ok('mwan3 is said', node.text().includes('mwan3 is running'));
 		ok('IPv4 and IPv6, the kind, the speed', node.text().includes('IPv4 + IPv6') && node.text().includes('PPPoE') && node.text().includes('1000 Mbit/s link'));
-		ok('mobile connections pay per gigabyte', view.rows[1].metered.checked && !view.rows[0].metered.checked);
+		ok('mobile connections pay per gigabyte', row('wwan').metered.checked && !row('wan').metered.checked);
 		ok('hardware offloading is said', node.text().includes('Hardware offloading is on'));
 		ok('not without a token', view.button.disabled && node.text().includes('Paste a valid token first.'));
 		view.token.value = TOKEN;
@@ -123,18 +147,65 @@ const cases = {
 		view.rows.forEach(r => { r.tick.checked = false; });
 		view.update();
 		ok('not without a connection', view.button.disabled);
-		view.rows[0].tick.checked = view.rows[1].tick.checked = true;
-		view.rows[0].use.value = 'always';
-		view.rows[1].use.value = 'overflow';
+		row('wan').tick.checked = row('wwan').tick.checked = true;
+		row('wan').use.value = 'always';
+		row('wwan').use.value = 'overflow';
 		await view.start();
 
 		const [ , token, , links ] = w.asked.find(a => a[0] == 'join');
 
 		ok('what is asked for', token == TOKEN && JSON.stringify(links[1]) == '{"name":"wwan","interface":"wwan","metric":10,"overflow":true,"metered":true}', JSON.stringify(links));
 		ok('the steps, and the end', node.text().includes('The server answers over wan (31 ms).') && node.text().includes('Done'), node.text());
+		ok('the speed is not measured unasked, and what that costs is said', !w.asked.some(a => a[0] == 'speed') && node.text().includes('uses up to 40 MB') && node.text().includes('wwan pays per gigabyte'), node.text());
+		answers.speed = { result: { id: '8', done: true, steps: [ { id: 'down', state: 'ok', bits_per_second: 61e6 }, { id: 'down', link: 'wan', state: 'ok', bits_per_second: 47e6 }, { id: 'down', link: 'wwan', state: 'ok', bits_per_second: 14e6 },
+			{ id: 'used', state: 'ok', bytes: 39e6 } ] } };
+		await view.measure();
+		ok('the speed, and each connection\'s part', view.speed.text().includes('61.0 Mbit/s') && view.speed.text().includes('wan 47.0 Mbit/s + wwan 14.0 Mbit/s') && view.speed.text().includes('39.0 MB used'), view.speed.text());
+		answers.speed = { error: 'there is no connection with the server' };
+		await view.measure();
+		ok('a speed test that fails', view.speed.text().includes('There is no connection with the server'));
 		answers.join = { error: 'too much is being done at once' };
 		await view.start();
 		ok('an error keeps what was typed', node.text().includes('Too much is being done at once') && view.token.value == TOKEN);
+	},
+
+	async proxy(ok) {
+		const proxy = { listen: [ '192.168.1.1:1080' ], clients: 2, connects: 9, binds: 1, associations: 0, multipath: 6, plain: 3, fallbacks: 1, failed: 0, refused_strangers: 1, refused_users: 1,
+			streams: [ { client: '192.168.1.50', destination: 'example.org:443', age_seconds: 61, received_bytes: 4e6, sent_bytes: 1e4, subflows: [ { via: 'wan', sent_bytes: 0, received_bytes: 3e6 }, { via: 'wwan', sent_bytes: 0, received_bytes: 1e6, stalled: true } ] },
+				{ client: '192.168.1.51', destination: '192.0.2.1:22', direct: true, age_seconds: 5, received_bytes: 0, sent_bytes: 0, subflows: [] } ] };
+		const answers = { status: { result: { ...status(), proxy } }, limits: { result: [ { section: 'route', option: 'carrier', values: 'auto, plain' }, { section: 'socks', option: 'transparent', values: '0' } ] }, secrets: { result: [ 'user.ann' ] },
+			relay: { result: { id: '1', done: true, steps: [ { id: 'relay', state: 'ok', ms: 61.7 } ] } }, secret: { result: {} } };
+		const uci = { mpproxy: [ { '.type': 'link', '.name': 'wan' }, { '.type': 'relay', '.name': 'nl' }, { '.type': 'user', '.name': 'ann' }, { '.type': 'route', '.name': 'r1', dest: [ 'example.org' ], via: [ 'wan', 'nl' ] } ] };
+		const w = runtime({ status: answers, uci }), view = w.require('view.mpproxy.proxy', 'view/mpproxy/proxy.js');
+		const node = view.render(await view.load());
+		const section = type => w.form.maps[0].sections.find(s => s.type == type), named = (type, name) => section(type).options.find(o => o.name == name);
+
+		await node;
+		ok('what to type into programs', view.head.text().includes('SOCKS5 192.168.1.1:1080'), view.head.text());
+		ok('sums', view.head.text().includes('2 connections now - 10 since the start: 6 over several connections, 4 directly - of these 1 because the server could not be used - 2 refused'), view.head.text());
+		ok('live connections', view.table.text().includes('wan 75 %, wwan 25 % (stalled)') && view.table.text().includes('directly') && view.table.text().includes('1 min'), view.table.text());
+		ok('there is a section to switch it on', uci.mpproxy.some(s => s['.type'] == 'socks'));
+		ok('only what this version can', named('route', 'carrier').values.map(v => v[0]).join() == 'auto,plain' && !named('socks', 'transparent'));
+		ok('a route in words', named('route', '_words').textvalue('r1').text() == 'example.org → wan + relay nl → if that fails: directly');
+		ok('a password is told to be there, and no more', named('user', '_password').textvalue('ann').text() == 'is set' && named('relay', '_password').textvalue('nl').text() == 'is not set' && named('user', 'password').cfgvalue('ann') === '');
+		await named('user', 'password').write('ann', 'it\'s');
+		ok('a password is written', w.asked.some(a => a[0] == 'secret' && a[1] == 'user.ann' && a[2] == 'it\'s'));
+		answers.secret = { error: 'must be a password' };
+		ok('a refused password does not pass', await named('user', 'password').write('ann', 'x').then(() => false, e => e.message == 'Must be a password'));
+
+		const result = named('relay', '_test').textvalue('nl');
+
+		await view.test('nl');
+		ok('a relay that works', result.text().includes('reaches the server (62 ms)'), result.text());
+		answers.relay = { result: { id: '2', done: true, error: 'the relay does not answer', steps: [] } };
+		await view.test('nl');
+		ok('a relay that does not', result.text().includes('The relay does not answer'), result.text());
+		answers.status = { trouble: 'timeout' };
+		await w.polls[0].fn();
+		ok('a dead service', view.head.text().includes('does not answer') && view.table.style.opacity == '.4');
+		answers.status = { result: status() };
+		await w.polls[0].fn();
+		ok('without a proxy', view.head.text().includes('switched off') && view.table.text().includes('No program'));
 	},
 
 	text(ok) {

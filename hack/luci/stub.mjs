@@ -45,8 +45,11 @@ export class Element {
 // runtime makes a fresh world: require('mpproxy.words') gives an instance, as LuCI's loader does.
 export function runtime({ status = {}, uci = {}, networks = [], write = true } = {}) {
 	const E = (tag, attributes, children) => {
-		if (attributes instanceof Element || Array.isArray(attributes) || typeof attributes != 'object' || attributes === null)
+		if (Array.isArray(attributes) || typeof attributes != 'object' || attributes === null)
 			return new Element(tag, {}, attributes ?? []);
+
+		if (attributes instanceof Element)
+			throw new Error(`E('${tag}', element) shows nothing in LuCI: put the element into a list`);
 
 		return new Element(tag, attributes, children ?? []);
 	};
@@ -57,6 +60,24 @@ export function runtime({ status = {}, uci = {}, networks = [], write = true } =
 		url: (...p) => '/' + p.join('/'), resolveDefault: (p, d) => Promise.resolve(p).catch(() => d), hasViewPermission: () => write, env: {}
 	};
 	const cls = base => ({ extend: props => class extends base { constructor(...a) { super(...a); Object.assign(this, props); props.__init__?.apply(this, a); } } });
+	// A form that is only built: its sections and options can be looked at.
+	const form = { maps: [], Map: class {
+		constructor(...of) { this.of = of; this.sections = []; this.save = () => {}; form.maps.push(this); }
+		section(kind, type, ...more) {
+			const s = { kind, type, more, options: [], tab() {}, option(widget, name, ...of) {
+				const o = { widget, name, of, values: [], value(k, v) { o.values.push([ k, v ]); }, depends() {} };
+
+				s.options.push(o);
+
+				return o;
+			}, taboption(_tab, ...rest) { return s.option(...rest); } };
+
+			this.sections.push(s);
+
+			return s;
+		}
+		render() { return Promise.resolve(new Element('div')); }
+	} };
 	const modules = {
 		baseclass: cls(class {}),
 		view: cls(class {}),
@@ -64,9 +85,10 @@ export function runtime({ status = {}, uci = {}, networks = [], write = true } =
 		poll: { add: (fn, seconds) => polls.push({ fn, seconds }) },
 		rpc: { declare: ({ method }) => (...args) => { asked.push([ method, ...args ]); const a = status[method]; return Promise.resolve(typeof a == 'function' ? a(...args) : a ?? { trouble: 'no_service' }); } },
 		ui: { createHandlerFn: (ctx, fn) => typeof fn == 'string' ? () => ctx[fn]() : fn, addNotification() {}, menu: { flushCache() {} } },
-		uci: { load: () => Promise.resolve(), sections: (c, t) => (uci[c] ?? []).filter(s => !t || s['.type'] == t), get: (c, s, o) => uci[c]?.find(x => x['.name'] == s)?.[o] ?? null, set() {}, unset() {} },
+		uci: { load: () => Promise.resolve(), sections: (c, t) => (uci[c] ?? []).filter(s => !t || s['.type'] == t), get: (c, s, o) => { const one = uci[c]?.find(x => x['.name'] == s); return o ? one?.[o] ?? null : one ?? null; },
+			add: (c, type, name) => { (uci[c] ??= []).push({ '.type': type, '.name': name, '.create': true }); }, set() {}, unset() {} },
 		network: { getNetworks: () => Promise.resolve(networks), registerProtocol: (name, props) => ({ name, ...props }) },
-		form: {}, 'tools.widgets': {}
+		form, 'tools.widgets': {}
 	};
 	const loaded = {};
 	const window = { setTimeout: (fn) => setTimeout(fn, 0) };
@@ -86,5 +108,5 @@ export function runtime({ status = {}, uci = {}, networks = [], write = true } =
 		return loaded[name] = typeof made == 'function' ? new made() : made;
 	}
 
-	return { require, document, polls, asked, E };
+	return { require, document, polls, asked, E, form };
 }

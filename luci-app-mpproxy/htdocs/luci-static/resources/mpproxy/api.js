@@ -14,7 +14,11 @@ const calls = {
 	join: call('join', [ 'token', 'name', 'links' ]),
 	undo: call('undo'),
 	check: call('check', [ 'text' ]),
-	link: call('link', [ 'name', 'action' ])
+	link: call('link', [ 'name', 'action' ]),
+	speed: call('speed'),
+	relay: call('relay', [ 'name' ]),
+	secrets: call('secrets'),
+	secret: call('secret', [ 'name', 'password' ])
 };
 
 /* How often the service is asked again while it is being started, and a job how far it is. */

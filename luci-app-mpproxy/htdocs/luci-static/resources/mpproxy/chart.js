@@ -108,6 +108,36 @@ return baseclass.extend({
 		});
 	},
 
+	/* Lines for every minute and for half of the scale. */
+	grid() {
+		const rule = at => shape('line', { ...at, 'vector-effect': 'non-scaling-stroke', style: 'stroke:var(--border-color-medium);stroke-width:1;stroke-opacity:.5' });
+		const half = (MARGIN + ZERO) / 2;
+
+		return [ rule({ x1: 0, x2: WIDTH, y1: half, y2: half }), ...[ 1, 2 ].map(m => rule({ x1: m * WIDTH / 3, x2: m * WIDTH / 3, y1: 0, y2: HEIGHT })) ];
+	},
+
+	/* One connection alone, small. */
+	small(name) {
+		const s = this.learn(name), top = { down: ceiling(Math.max(...s.down)), up: ceiling(Math.max(...s.up)) };
+		const x = i => i * WIDTH / (SECONDS - 1);
+		const area = d => shape('polygon', {
+			points: outline(s[d].map((v, i) => [ x(i), this.y(d, v, top[d]) ]), [ '%d,%d'.format(WIDTH, ZERO), '0,%d'.format(ZERO) ]),
+			style: 'fill:%s;fill-opacity:%s'.format(this.colour(name), d == 'down' ? '.85' : '.55')
+		});
+		const svg = shape('svg', {
+			viewBox: '0 0 %d %d'.format(WIDTH, HEIGHT), preserveAspectRatio: 'none', role: 'img',
+			'aria-label': _('%s over the last three minutes: at most %s down, %s up').format(name, words.rate(Math.max(...s.down)), words.rate(Math.max(...s.up))),
+			style: 'display:block;width:100%;height:5em;background:var(--background-color-low);border:1px solid var(--border-color-medium);box-sizing:border-box'
+		});
+
+		svg.replaceChildren(area('down'), area('up'), shape('line', { x1: 0, x2: WIDTH, y1: ZERO, y2: ZERO, 'vector-effect': 'non-scaling-stroke', style: 'stroke:var(--text-color-high);stroke-width:1' }));
+
+		return E('div', { 'style': 'position:relative;margin-bottom:.5em' }, [ svg,
+			E('span', { 'style': 'position:absolute;left:.4em;top:.1em;font-size:.9em' }, '↓ %s'.format(words.rate(top.down))),
+			E('span', { 'style': 'position:absolute;left:.4em;bottom:.1em;font-size:.9em' }, '↑ %s'.format(words.rate(top.up)))
+		]);
+	},
+
 	line(direction, top) {
 		const best = this.best(direction), y = this.y(direction, best, top);
 
@@ -140,7 +170,7 @@ return baseclass.extend({
 		const top = { down: ceiling(Math.max(...down, 1e6)), up: ceiling(Math.max(...up, 1e6)) };
 
 		this.svg.replaceChildren(
-			...[ 'down', 'up' ].flatMap(d => this.area(d, top[d])), ...[ 'down', 'up' ].flatMap(d => this.line(d, top[d])),
+			...this.grid(), ...[ 'down', 'up' ].flatMap(d => this.area(d, top[d])), ...[ 'down', 'up' ].flatMap(d => this.line(d, top[d])),
 			shape('line', { x1: 0, x2: WIDTH, y1: ZERO, y2: ZERO, 'vector-effect': 'non-scaling-stroke', style: 'stroke:var(--text-color-high);stroke-width:1' }));
 		dom.content(this.topDown, '↓ %s'.format(words.rate(top.down)));
 		dom.content(this.topUp, '↑ %s'.format(words.rate(top.up)));
@@ -149,7 +179,7 @@ return baseclass.extend({
 			...this.names.map(n => E('span', [
 				E('span', { 'style': 'display:inline-block;width:.8em;height:.8em;margin-right:.4em;background:%s'.format(this.colour(n)) }), n
 			])),
-			...(this.names.length > 1 ? [ E('span', [ E('span', { 'aria-hidden': 'true' }, '- - - '), _('best single connection alone') ]) ] : [])
+			...(this.names.length > 1 ? [ E('span', { 'title': _('The most that one connection carried in these three minutes') }, [ E('span', { 'aria-hidden': 'true' }, '- - - '), _('best single connection alone') ]) ] : [])
 		]);
 
 		if (this.table.open)

@@ -2,8 +2,14 @@
 'require baseclass';
 
 const DAY = 86400;
+const PORT = 6779; /* where a server listens unless it is told otherwise */
 
 const COLOURS = { success: 'var(--success-color-medium)', warning: 'var(--warn-color-high)', danger: 'var(--error-color-medium)', notice: 'var(--text-color-medium)' };
+
+/* Below this a connection does nothing but answer that it is there. */
+const IDLE_BITS = 30e3;
+/* A connection that carries this much of what it can is full. */
+const FULL = 0.93;
 
 const scaled = (n, units) => {
 	let i = 0;
@@ -28,6 +34,7 @@ function stateWord(state) {
 	case 'paused':     return [ _('paused'), 'notice' ];
 	case 'disabled':   return [ _('switched off'), 'notice' ];
 	case 'standby':    return [ _('standby'), 'notice' ];
+	case 'full':       return [ _('in use, full'), 'success' ];
 	default:           return [ state, 'notice' ];
 	}
 }
@@ -85,16 +92,10 @@ return baseclass.extend({
 			: _('%d ms').format(Math.round(path.srtt_ms));
 	},
 
-	/* A server by name and address. */
-	server(session) {
-		const host = (session.remote_endpoint || '').replace(/:\d+$/, '');
-
-		return (host && host != session.peer) ? '%s (%s)'.format(session.peer, host) : session.peer;
-	},
-
 	/* The connections with what is known of them: one for each link, with the path over it. */
 	links(status) {
 		const paths = status?.sessions?.[0]?.paths || [];
+		const least = Math.min(...(status?.links || []).filter(l => paths.some(p => p.link == l.name && p.state == 'up')).map(l => l.metric));
 
 		return (status?.links || []).map(link => {
 			const path = paths.find(p => p.link == link.name);
@@ -103,8 +104,10 @@ return baseclass.extend({
 			if (state == 'up')
 				state = path ? path.state : 'validating';
 
-			if (state == 'up' && path?.standby)
+			if (state == 'up' && link.metric > least && path.down_bits_per_second + path.up_bits_per_second < IDLE_BITS)
 				state = 'standby';
+			else if (state == 'up' && path.up_bits_per_second > IDLE_BITS && path.up_bits_per_second > FULL * path.rate_bits_per_second)
+				state = 'full';
 
 			return { name: link.name, interface: link.interface, metric: link.metric, state, path };
 		});
@@ -118,13 +121,13 @@ return baseclass.extend({
 			return { ok: false, text: _('No server is in use.'), next: _('Pair this router with a server on the page "Set-up".') };
 
 		if (session.state == 'up') {
-			const used = links.filter(l => l.state == 'up').length;
+			const used = links.filter(l => [ 'up', 'full' ].includes(l.state)).length, six = (session.inner_addresses || []).some(a => a.includes(':'));
+			const parts = [ _('Connected through %s').format(session.peer), _('%d of %d connections in use').format(used, links.length) ];
 
-			return {
-				ok: true,
-				text: _('Connected through %s - %d of %d connections in use - since %s').format(
-					this.server(session), used, links.length, this.span(session.state_seconds))
-			};
+			if (session.public_address)
+				parts.push((six ? _('public address %s (IPv6: yes)') : _('public address %s (IPv6: no)')).format(session.public_address));
+
+			return { ok: true, text: parts.concat(_('since %s').format(this.span(session.state_seconds))).join(' - ') };
 		}
 
 		const alive = links.filter(l => ![ 'no_device', 'no_carrier', 'no_address', 'paused', 'disabled' ].includes(l.state));
@@ -135,8 +138,8 @@ return baseclass.extend({
 		return {
 			ok: false,
 			text: _('The server %s does not answer on any connection, for %s. The connections themselves have addresses: %s.').format(
-				this.server(session), this.span(session.state_seconds), alive.map(l => l.name).join(', ')),
-			next: session.trouble || _('Is the server running? Does its provider\'s firewall let the port in?')
+				session.peer, this.span(session.state_seconds), alive.map(l => l.name).join(', ')),
+			next: session.trouble || _('Is the server running? Does its provider\'s firewall let port %s in (UDP)?').format(/:(\d+)$/.exec(session.remote_endpoint)?.[1] || PORT)
 		};
 	},
 
@@ -145,15 +148,42 @@ return baseclass.extend({
 		return text ? text.charAt(0).toUpperCase() + text.slice(1) : '';
 	},
 
+	/* A way of a proxied connection: "dsl", "nl>us", "dsl:nl". relays are the names that are those of relays. */
+	via(text, relays) {
+		const [ link, chain ] = text.includes(':') ? text.split(':') : relays.includes(text) || text.includes('>') ? [ '', text ] : [ text, '' ];
+		const hops = (chain || '').split('>').filter(h => h).map(h => _('relay %s').format(h)).join(_(', then '));
+
+		return !hops ? link : !link ? hops : _('%s by way of %s').format(link, hops);
+	},
+
+	/* A route in one sentence. r is its section. */
+	route(r, relays) {
+		const list = v => [].concat(v || []);
+		const to = list(r.dest).map(d => d == '*' ? _('everything') : d).join(', ') || '?';
+		const ports = list(r.dest_port).length ? ' ' + _('(port %s)').format(list(r.dest_port).join(', ')) : '';
+
+		if (r.carrier == 'plain' || r.carrier == 'tunnel')
+			return '%s%s → %s'.format(to, ports, r.carrier == 'plain' ? _('directly') : _('through the tunnel'));
+
+		const ways = list(r.via).map(v => this.via(v, relays)).join(' + ') || _('all connections');
+
+		return '%s%s → %s → %s'.format(to, ports, ways, r.fallback == 'none' ? _('if that fails: not at all') : _('if that fails: directly'));
+	},
+
 	/* What happened, in words. */
 	event(e) {
-		const name = e.link;
+		const name = e.link, text = this.eventText(e, name);
 
+		return e.others?.length ? '%s %s'.format(text, _('What was on it went on over %s.').format(e.others.join(', '))) : text;
+	},
+
+	eventText(e, name) {
 		switch (e.kind) {
 		case 'connected':  return _('Connected with the server.');
 		case 'lost':       return _('The connection with the server was lost.');
+		case 'safe_mode':  return _('The service crashed several times and is careful now.');
 		case 'up':         return _('%s is in use.').format(name);
-		case 'down':       return _('%s stopped answering; what was on it went on over the others.').format(name);
+		case 'down':       return _('%s stopped answering.').format(name);
 		case 'validating': return _('%s is being checked.').format(name);
 		case 'no_carrier': return _('%s: the cable or the modem is down.').format(name);
 		case 'no_address': return _('%s has lost its address.').format(name);

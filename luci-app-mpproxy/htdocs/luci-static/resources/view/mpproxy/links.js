@@ -5,7 +5,7 @@
 'require network';
 'require tools.widgets as widgets';
 'require mpproxy.api as api';
-'require mpproxy.text as text';
+'require mpproxy.judge as judge';
 'require mpproxy.words as words';
 
 /* Metrics as people think of them. Connections that are used together have the same metric. */
@@ -20,51 +20,16 @@ const useOf = section => {
 
 const useWords = () => ({ always: _('Always'), overflow: _('When the others are full'), backup: _('Only when the others are down') });
 
-/* Lets the service judge what is not saved yet, so that page and service say the same sentence. */
-async function judge() {
-	const job = await api.job('check', [ text.config('mpproxy') ]).catch(() => null);
-	const problems = (job?.steps || []).filter(s => s.state == 'failed').map(s => s.text.replace(/^\S+\/mpproxy:\d+: /, ''));
-
-	if (problems.length) {
-		complain(problems);
-
-		throw new TypeError(problems.join('\n'));
-	}
-}
-
-/* A dialog keeps errors to itself: say them in it, as far as there is one. */
-function complain(problems) {
-	const dialog = document.querySelector('body.modal-overlay-active #modal_overlay .modal');
-
-	dialog?.querySelectorAll('.mpproxy-problem').forEach(e => e.remove());
-	dialog?.querySelector('.cbi-map')?.after(E('div', { 'class': 'alert-message danger mpproxy-problem', 'role': 'alert' }, problems.map(p => E('p', p))));
-}
-
-function judged(map) {
-	const save = map.save;
-
-	map.save = (cb, silent) => save.call(map, () => Promise.resolve(cb?.()).then(judge), silent);
-}
-
 return view.extend({
 	load() {
 		return Promise.all([ uci.load('mpproxy'), api.get('limits', []), api.ask('status'), network.getNetworks() ]);
 	},
 
-	/* Whether this version can do something at all. */
-	offers(limits, option, value) {
-		const limit = limits.find(l => l.section == 'link' && l.option == option);
-
-		return !limit || limit.values.split(', ').includes(value);
-	},
-
 	render([ , limits, answer ]) {
 		this.status = answer.result;
 
-		const m = new form.Map('mpproxy', _('Connections'),
-			_('The Internet connections that are used together. Their order is that in which they are shown; removing one leaves the others running.'));
-
-		judged(m);
+		const m = judge.hold(new form.Map('mpproxy', _('Connections'),
+			_('The Internet connections that are used together. Their order is that in which they are shown; removing one leaves the others running.')));
 
 		const s = m.section(form.GridSection, 'link');
 
@@ -73,7 +38,7 @@ return view.extend({
 		s.nodescriptions = true;
 		s.addbtntitle = _('Add a connection...');
 		s.modaltitle = section => _('Connection') + ' » ' + section;
-		s.addModalOptions = section => judged(section.map);
+		judge.dialog(s);
 		s.renderSectionAdd = function(...args) {
 			const node = form.GridSection.prototype.renderSectionAdd.apply(this, args);
 
@@ -83,7 +48,7 @@ return view.extend({
 		};
 		s.tab('general', _('General'));
 
-		if (this.offers(limits, 'cap_mb', '1'))
+		if (judge.offers(limits, 'link', 'cap_mb', '1'))
 			s.tab('cap', _('Data cap'));
 
 		s.tab('limits', _('Limits'));
@@ -91,7 +56,7 @@ return view.extend({
 		this.general(s);
 		this.state(s);
 
-		if (this.offers(limits, 'cap_mb', '1'))
+		if (judge.offers(limits, 'link', 'cap_mb', '1'))
 			this.cap(s);
 
 		this.limits(s);
@@ -253,7 +218,7 @@ return view.extend({
 			ip: _('Raw IP - least overhead; few networks let it pass')
 		};
 
-		Object.keys(kinds).filter(k => this.offers(limits, 'transport', k)).forEach(k => o.value(k, kinds[k]));
+		Object.keys(kinds).filter(k => judge.offers(limits, 'link', 'transport', k)).forEach(k => o.value(k, kinds[k]));
 		o.default = 'auto';
 		o.modalonly = true;
 
@@ -262,9 +227,18 @@ return view.extend({
 		o.placeholder = _('found by itself');
 		o.modalonly = true;
 
+		const ways = {
+			'': _('As for all connections'), bbr: _('BBR - finds out what the line can do; the best for most'), cubic: _('CUBIC - fills the line until something is lost'),
+			newreno: _('NewReno - the same, more careful'), none: _('None - only with the scheduler "weighted"')
+		};
+
+		o = s.taboption('advanced', form.ListValue, 'congestion', _('Congestion control'), _('How it is found out how much the line can carry.'));
+		Object.keys(ways).filter(k => !k || judge.offers(limits, 'link', 'congestion', k)).forEach(k => o.value(k, ways[k]));
+		o.default = '';
+		o.modalonly = true;
+
 		o = s.taboption('advanced', form.ListValue, 'dscp', _('Priority marks (DSCP)'), _('Whether the marks of the packets inside are shown outside.'));
-		o.value('clear', _('Clear'));
-		o.value('copy', _('Copy'));
+		[ [ 'clear', _('Clear') ], [ 'copy', _('Copy') ] ].filter(v => judge.offers(limits, 'link', 'dscp', v[0])).forEach(v => o.value(...v));
 		o.default = 'clear';
 		o.modalonly = true;
 	}

@@ -171,9 +171,11 @@ return view.extend({
 			return '';
 
 		return E('div', { 'style': 'border-top:1px solid var(--border-color-low);margin-top:.4em;padding-top:.4em' }, [
+			p ? chart.small(l.name) : '',
 			fact(_('Interface'), l.interface),
 			...(p ? [
 				fact(_('Delay when idle'), _('%d ms').format(Math.round(p.min_rtt_ms))),
+				fact(_('Waits in queues'), _('%d ms').format(Math.round(p.queue_delay_ms))),
 				fact(_('Can send'), words.rate(p.rate_bits_per_second)),
 				fact(_('Carried over'), p.transport.toUpperCase()),
 				fact(_('Largest packet'), _('%d bytes').format(p.mtu_bytes)),
@@ -221,6 +223,6 @@ return view.extend({
 				E('span', { 'style': 'display:inline-block;min-width:4em', 'title': _('%s ago').format(words.span(now - e.at)) }, words.clock(e.at)), ' ',
 				words.event(e)
 			])))
-			: E('p', E('em', _('Nothing happened.'))));
+			: E('p', [ E('em', _('Nothing happened.')) ]));
 	}
 });

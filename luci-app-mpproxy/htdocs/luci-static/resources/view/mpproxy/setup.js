@@ -9,28 +9,53 @@
 'require mpproxy.words as words';
 
 const DEFAULT_METRIC = 10;
-const LAN_NAMES = [ 'lan', 'loopback', 'mpproxy' ];
+const SPEED_MB = 40; /* as src/portal has it */
+const OWN_NAMES = [ 'loopback', 'mpproxy' ];
 const PROTOCOLS = { pppoe: 'PPPoE', dhcp: 'DHCP', static: 'static', qmi: 'LTE/5G', mbim: 'LTE/5G', ncm: 'LTE/5G', modemmanager: 'LTE/5G', '3g': '3G', wwan: 'LTE/5G', wireguard: 'WireGuard' };
 const METERED = [ 'qmi', 'mbim', 'ncm', 'modemmanager', '3g', 'wwan' ];
 const MARKS = { ok: '✔', failed: '✘', note: '!', working: '…' };
 const COMMANDS = [ 'sudo apt install ./mpproxy_*.deb', 'sudo mpproxy setup remote', 'sudo mpproxy pair home' ];
+
+/* In which order people care for the steps; several are under way at once. */
+const ORDER = [ 'token', 'keys', 'link', 'server', 'addresses', 'written', 'started', 'internet', 'names' ];
 
 const COLOURS = { ok: 'var(--success-color-medium)', failed: 'var(--error-color-medium)', note: 'var(--warn-color-high)' };
 
 const mark = state => E('strong', { 'style': 'display:inline-block;width:1.5em;color:%s'.format(COLOURS[state] || 'inherit'), 'aria-hidden': 'true' }, MARKS[state] || '·');
 const small = (...children) => E('span', { 'style': 'font-size:.95em' }, children);
 
+const deviceOf = n => n.getL3Device()?.getName() || n.getDevice()?.getName();
+
+/* The first and the last address of a network such as 192.168.1.0/24, as numbers. */
+function range(cidr) {
+	const [ address, bits ] = cidr.split('/'), size = Math.pow(2, 32 - (bits ?? 32));
+	const n = address.split('.').reduce((a, b) => a * 256 + Number(b), 0), first = n - n % size;
+
+	return [ first, first + size - 1 ];
+}
+
+const overlaps = (a, b) => {
+	const [ r, q ] = [ range(a), range(b) ];
+
+	return r[0] <= q[1] && q[0] <= r[1];
+};
+
 /* The networks of a device are one connection: wan and wan6, wwan_4 and wwan_6. */
-function connections(networks) {
-	const byDevice = {};
+function connections(networks, lan) {
+	const byDevice = {}, home = networks.filter(n => n.getName() == 'lan' || lan.includes(n.getName()));
+	const inside = home.map(deviceOf).concat(lan); /* the LAN may be given by its devices */
 
 	for (const n of networks) {
-		const device = n.getL3Device()?.getName() || n.getDevice()?.getName();
+		const device = deviceOf(n);
 
-		if (!device || LAN_NAMES.includes(n.getName()) || /^(lo|mpp\d)/.test(device))
+		if (!device || home.includes(n) || OWN_NAMES.includes(n.getName()) || /^(lo|mpp\d)/.test(device))
 			continue;
 
-		const c = byDevice[device] || (byDevice[device] = { device, names: [], v4: [], v6: [], protocols: [], gateway: false, up: false, speed: null });
+		const c = byDevice[device] || (byDevice[device] = { device, names: [], v4: [], v6: [], protocols: [], gateway: false, up: false, waiting: false, speed: null, same: false, overlap: '' });
+
+		c.same = c.same || inside.includes(device);
+		c.overlap = c.overlap || home.flatMap(h => h.getIPAddrs()).find(h => n.getIPAddrs().some(a => overlaps(a, h))) || '';
+		c.waiting = c.waiting || n.isPending();
 
 		c.names.push(n.getName());
 		c.v4.push(...n.getIPAddrs().map(a => a.split('/')[0]));
@@ -50,7 +75,13 @@ function connections(networks) {
 
 /* Why a connection cannot be ticked, or ''. */
 function obstacle(c) {
-	if (!c.up)
+	if (c.same)
+		return _('is the same as the LAN');
+
+	if (c.overlap)
+		return _('has the same addresses as the LAN (%s): change one of the two').format(c.overlap);
+
+	if (!c.up && !c.waiting)
 		return _('is down');
 
 	if (!c.v4.length && !c.v6.length)
@@ -73,17 +104,19 @@ return view.extend({
 
 	render([ networks ]) {
 		this.paired = uci.sections('mpproxy', 'remote').filter(r => r.public_key && r.enabled != '0');
-		this.list = connections(networks);
+		this.list = connections(networks, [].concat(uci.get('mpproxy', 'main', 'lan') || 'lan'));
 
 		return E('div', { 'class': 'cbi-map' }, [
 			E('h2', this.paired.length ? _('Set-up') : _('Make several Internet connections one')),
 			this.paired.length ? E('div', { 'class': 'alert-message notice' }, [
 				E('p', _('This router is paired with %s. A token of another server, or a new one of the same, pairs it again.').format(this.paired.map(r => r['.name']).join(', ')))
 			]) : '',
+			E('p', this.paired.length ? '' : _('Your devices go on as they are. What they send goes over all connections at once to your server, and from there to the Internet.')),
 			this.notices(),
 			E('div', { 'class': 'cbi-section' }, [ E('h3', '1. ' + _('Paste the token your server printed')), this.tokenBox() ]),
 			E('div', { 'class': 'cbi-section' }, [ E('h3', '2. ' + _('Tick the connections to use')), this.choices() ]),
-			E('div', { 'class': 'cbi-section' }, [ E('h3', '3. ' + _('Start')), this.startBox() ])
+			E('div', { 'class': 'cbi-section' }, [ E('h3', '3. ' + _('Start')), this.startBox() ]),
+			this.paired.length ? E('div', { 'class': 'cbi-section' }, [ E('h3', _('Speed')), this.speedButton(), this.speed ]) : ''
 		]);
 	},
 
@@ -163,7 +196,7 @@ return view.extend({
 		});
 
 		if (!this.rows.length)
-			return E('p', E('em', _('This router has no interface beside its LAN. Add connections on the page "Interfaces".')));
+			return E('p', [ E('em', _('This router has no interface beside its LAN. Add connections on the page "Interfaces".')) ]);
 
 		return E('table', { 'class': 'table cbi-section-table' }, [
 			E('tr', { 'class': 'tr table-titles' }, [ _('Connection'), _('Addresses'), _('Use'), '' ].map(t => E('th', { 'class': 'th' }, t))),
@@ -249,16 +282,19 @@ return view.extend({
 		case 'keys':      return _('Keys made.');
 		case 'server':    return s.state == 'working' ? _('Asking the server…') : _('The server knows this router now.');
 		case 'link':      return s.state == 'ok' ? _('The server answers over %s (%d ms).').format(s.link, Math.round(s.ms)) : words.sentenceCase(s.text);
-		case 'addresses': return _('Addresses received.');
+		case 'addresses': return s.addresses?.length ? _('Addresses received: %s.').format(s.addresses.join(', ')) : _('Addresses received.');
 		case 'written':   return _('Settings saved.');
 		case 'started':   return s.state == 'working' ? _('Starting the service…') : _('The service runs and is connected.');
 		case 'internet':  return s.state == 'working' ? _('Looking for the Internet through the server…') : (s.state == 'ok' ? _('The Internet works through the server.') : words.sentenceCase(s.text));
+		case 'names':     return s.state == 'ok' ? _('The name service works through the server.') : words.sentenceCase(s.text);
 		default:          return words.sentenceCase(s.text);
 		}
 	},
 
 	showSteps(job) {
-		dom.content(this.steps, job.steps.map(s => E('li', { 'data-step': s.id + (s.link ? '-' + s.link : ''), 'data-state': s.state, 'style': 'padding:.15em 0;color:var(--text-color-high)' }, [
+		const order = s => ORDER.indexOf(s.id);
+
+		dom.content(this.steps, job.steps.slice().sort((a, b) => order(a) - order(b)).map(s => E('li', { 'data-step': s.id + (s.link ? '-' + s.link : ''), 'data-state': s.state, 'style': 'padding:.15em 0;color:var(--text-color-high)' }, [
 			mark(s.state),
 			E('span', { 'class': s.state == 'working' && !job.done ? 'spinning' : '' }, this.stepText(s))
 		])));
@@ -281,8 +317,45 @@ return view.extend({
 
 		dom.content(this.result, E('div', { 'class': 'alert-message notice', 'data-done': '' }, [
 			E('h4', [ mark('ok'), _('Done') ]), E('p', _('Your connections are one now.')),
-			E('a', { 'class': 'btn cbi-button cbi-button-action', 'href': L.url('admin/network/mpproxy/overview') }, _('Show the overview'))
+			E('a', { 'class': 'btn cbi-button cbi-button-action', 'href': L.url('admin/network/mpproxy/overview') }, _('Show the overview')), ' ',
+			this.speedButton(), this.speed
 		]));
+	},
+
+	/* A speed test costs data, so that it is made only when somebody asks for it. */
+	speedButton() {
+		const metered = uci.sections('mpproxy', 'link').filter(l => l.metered == '1' && l.enabled != '0').map(l => l['.name'])
+			.concat(this.rows.filter(r => r.tick.checked && r.metered.checked).map(r => r.c.name)).filter((n, i, all) => all.indexOf(n) == i);
+
+		this.speed = E('div', { 'id': 'speed', 'aria-live': 'polite' }, E('p', [
+			_('A test uses up to %d MB.').format(SPEED_MB), ' ',
+			metered.length ? N_(metered.length, '%s pays per gigabyte.', '%s pay per gigabyte.').format(metered.join(', ')) : ''
+		]));
+
+		return E('button', { 'class': 'btn cbi-button', 'disabled': api.mayWrite() ? null : '', 'click': ui.createHandlerFn(this, 'measure') }, _('Measure the speed'));
+	},
+
+	async measure() {
+		const show = steps => {
+			const all = id => steps.find(s => s.id == id && !s.link);
+			const line = (id, title) => all(id) ? E('p', [
+				E('strong', { 'class': all(id).state == 'working' ? 'spinning' : '' }, '%s: %s'.format(title, words.rate(all(id).bits_per_second))), ' ',
+				steps.filter(s => s.id == id && s.link && s.bits_per_second).sort((a, b) => a.link < b.link ? -1 : 1).map(s => '%s %s'.format(s.link, words.rate(s.bits_per_second))).join(' + ')
+			]) : '';
+			const used = steps.find(s => s.id == 'used');
+
+			dom.content(this.speed, [ line('down', _('Your connection now, down')), line('up', _('Up')), used ? E('p', [ small(_('%s used.').format(words.amount(used.bytes))) ]) : '' ]);
+		};
+
+		try {
+			const job = await api.job('speed', [], j => show(j.steps));
+
+			if (job.error)
+				throw new Error(job.error);
+		}
+		catch (e) {
+			dom.content(this.speed, E('p', [ mark('failed'), words.sentenceCase(e.message) ]));
+		}
 	},
 
 	async back() {

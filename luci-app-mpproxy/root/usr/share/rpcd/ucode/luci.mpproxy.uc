@@ -115,6 +115,16 @@ return {
 			call: (req) => job('join', sprintf('%J', { token: req.args.token, name: req.args.name || '', links: req.args.links || [] }))
 		},
 		undo: { call: () => job('undo', '') },
+		speed: { call: () => job('speed', '') },
+		relay: {
+			args: { name: 'name' },
+			call: (req) => job('relay', req.args.name)
+		},
+		secrets: { call: () => ask_anybody({ cmd: 'secret', action: 'list' }) },
+		secret: {
+			args: { name: 'name', password: 'password' },
+			call: (req) => ask_anybody({ cmd: 'secret', action: 'set', name: req.args.name, text: req.args.password })
+		},
 		check: {
 			args: { text: 'text' },
 			call: (req) => job('check', req.args.text)

@@ -17,7 +17,7 @@ return baseclass.extend({
 			return null;
 
 		if (!status)
-			return E('p', E('em', api.trouble(answer)));
+			return E('p', [ E('em', api.trouble(answer)) ]);
 
 		const s = words.sentence(status);
 
