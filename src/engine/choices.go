@@ -13,6 +13,7 @@ func (t *Tunnel) SetChoices(now mono.Time, s sched.Kind, c congestion.Kind) {
 	if s != t.params.Scheduler {
 		t.params.Scheduler = s
 		t.sched = sched.New(s, budget(t.params.Profile))
+		t.sched.Bar(t.gaining.meter.Barred())
 		t.refreshAt = now
 	}
 	t.params.Congestion = c

@@ -197,7 +197,7 @@ func (t *Tunnel) duplicate(id uint32, number uint64, d *wire.DataFrame) bool {
 	case d.Repair && d.FromPath == 0 && d.FromNumber != 0:
 		return t.parts.came(uint16(d.FromNumber))
 	case d.Repair:
-		return t.cameBefore(d.FromPath, d.FromNumber)
+		return t.cameBefore(d.FromPath, d.FromNumber, d.Copy)
 	}
 	if d.Part != wire.Whole {
 		return t.parts.came(d.PartID)
@@ -207,8 +207,8 @@ func (t *Tunnel) duplicate(id uint32, number uint64, d *wire.DataFrame) bool {
 }
 
 // cameBefore reports that the datagram which first carried a packet, or a repair of it, came before, and notes that
-// now it has. low is the low half of its number.
-func (t *Tunnel) cameBefore(id, low uint32) bool {
+// now it has. low is the low half of its number; chosen says that it was no repair, but sent twice by choice.
+func (t *Tunnel) cameBefore(id, low uint32, chosen bool) bool {
 	r, other := t.replay[id], t.others[id]
 	for i, closed := range t.came.ids {
 		if r == nil && closed == id {
@@ -222,16 +222,21 @@ func (t *Tunnel) cameBefore(id, low uint32) bool {
 	if r.Judge(number) == session.Duplicate {
 		return true
 	}
-	// Not in the path's own window: the datagram itself may still come, and is to be acknowledged then.
+	if other != nil && other.Judge(number) == session.Duplicate {
+		return true
+	}
+	if !chosen || t.Path(id) == nil {
+		// What was taken for lost comes too late to be of use, be it acknowledged.
+		r.Accept(number)
+		return false
+	}
+	// Not in the path's own window: the datagram itself will come, and is to be acknowledged then.
 	if other == nil {
-		if t.Path(id) == nil {
-			r.Accept(number)
-			return false
-		}
 		other = new(session.Replay)
 		t.others[id] = other
 	}
-	return !other.Accept(number) && other.Judge(number) == session.Duplicate
+	other.Accept(number)
+	return false
 }
 
 // admit checks that the peer may send this packet to us.

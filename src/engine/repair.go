@@ -91,6 +91,7 @@ func (t *Tunnel) settle(p *path.Path, s *recovery.Packet) {
 	case s.Buf != nil:
 		p.MTU.Proved(int(s.Wire) - p.Overhead)
 	}
+	t.gaining.arrived(s)
 	t.release(s.Buf)
 }
 
@@ -200,5 +201,6 @@ func (t *Tunnel) repairPath(now mono.Time, r *repair) *path.Path {
 func dataFrame(load *recovery.Payload, again bool) wire.DataFrame {
 	return wire.DataFrame{
 		Laned: load.Laned, Lane: load.Lane, Seq: load.Seq, Repair: again, FromPath: load.FromPath, FromNumber: load.FromNumber,
+		Copy: again && load.Control == controlCopy,
 	}
 }

@@ -43,6 +43,7 @@ func (t *Tunnel) sendQueued(now mono.Time, out *Batch) (more bool) {
 		}
 		p, prev := t.pick(now, f)
 		if p == nil {
+			t.gaining.waits(f)
 			t.queue.Park(f)
 			continue
 		}
@@ -62,7 +63,7 @@ func (t *Tunnel) sendQueued(now mono.Time, out *Batch) (more bool) {
 func (t *Tunnel) anyRoom(now mono.Time) bool {
 	patient := int64(t.Backlog()) < max(t.capacity*int64(searchPatience)/int64(time.Second), searchBacklog)
 	for _, p := range t.eligible {
-		if p.CanSend() || patient && p.Usable() && p.CC.Searching() || p.Overdue(now) {
+		if p.CanSend() && t.sched.Spreads(p.ID) || patient && p.Usable() && p.CC.Searching() || p.Overdue(now) {
 			return true
 		}
 	}

@@ -74,6 +74,7 @@ func (t *Tunnel) refresh(now mono.Time) {
 	t.refreshAt = now.Add(refreshEvery)
 	t.chooseMetric()
 	t.sched.Refresh(t.eligible)
+	t.measureGain(now)
 	var best, slowest, back time.Duration
 	var capacity int64
 	first, lossy := true, false

@@ -36,6 +36,7 @@ type Tunnel struct {
 	lanes   laneSender
 	in      *lane.Receiver
 	parts   parts
+	gaining gaining
 
 	delivered []*packet.Buf
 	drops     stats.Drops
@@ -217,6 +218,7 @@ func (t *Tunnel) ClosePath(now mono.Time, id uint32) {
 		delete(t.others, id)
 		t.dropCopies(id)
 		t.sched.Forget(id)
+		t.forgetGain(now, id)
 		t.in.SetPath(id, lane.PathInfo{})
 		t.refreshAt = now
 		if t.trace != nil {

@@ -53,7 +53,7 @@ func sessionStatus(now mono.Time, t *engine.Tunnel, r *rates, up bool, linkName 
 	drops.Add(stats.NotIP, queued.DroppedNotIP)
 	scheduler, _ := t.Choices()
 	s := stats.Session{
-		Scheduler: scheduler.String(), MTUBytes: t.MTU(), Lanes: t.Lanes(), Flows: t.Flows(), QueueBytes: t.Backlog(), RepairedPackets: c.Repaired, CopiedPackets: c.Copies, Drops: drops.Map(),
+		Scheduler: scheduler.String(), MTUBytes: t.MTU(), Lanes: t.Lanes(), Flows: t.Flows(), QueueBytes: t.Backlog(), RepairedPackets: c.Repaired, CopiedPackets: c.Copies, Gain: t.Gain(now), Drops: drops.Map(),
 		UpPackets: c.PacketsOut, UpBytes: c.BytesOut, DownPackets: c.PacketsIn, DownBytes: c.BytesIn,
 	}
 	if !up {

@@ -40,7 +40,10 @@ type Result struct {
 	Gaps uint64
 	// CallDelay is the 95th percentile of the call's one-way delay, CallLost how many of its packets did not arrive.
 	CallDelay time.Duration
-	CallLost  int
+	// Gain is what the sending side showed last, Trials how often it took a path from the flow on trial, Bars how often for longer.
+	Gain         float64
+	Trials, Bars uint64
+	CallLost     int
 }
 
 // The flow is measured for measureFor after settleFor.
@@ -104,6 +107,12 @@ func (c Cell) Run(seed uint64, down bool) Result {
 		end = w.Server
 	}
 	r.Gaps = end.LaneStats().Gaps
+	from := w.Server
+	if !down {
+		from = w.Router
+	}
+	r.Gain = from.Gain(from.now())
+	r.Trials, r.Bars = from.GainTrials()
 	if heard != nil {
 		r.hear(heard.Samples, began.Add(settleFor))
 	}
@@ -158,7 +167,7 @@ func (c Cell) Median(seeds int, down bool) Result {
 func (r Result) Good() bool { return r.Ratio >= r.Target && r.Best >= r.Floor }
 
 // Header is the heading of the table that Results print.
-const Header = "cell                          Mbit/s    sum  ratio  /best  ramp    retx  rto gaps  target"
+const Header = "cell                          Mbit/s    sum  ratio  /best  ramp    retx  rto gaps  gain try bar  target"
 
 // String is the result as a line under Header.
 func (r Result) String() string {
@@ -170,8 +179,8 @@ func (r Result) String() string {
 	if r.Ramp > 0 {
 		ramp = fmt.Sprintf("%.1fs", r.Ramp.Seconds())
 	}
-	return fmt.Sprintf("%-28s %7.1f %6.1f  %.3f  %.3f  %5s %6d %4d %4d  %.2f%s",
-		r.Name, r.Rate/1e6, r.Sum/1e6, r.Ratio, r.Best, ramp, r.Retransmits, r.Timeouts, r.Gaps, r.Target, verdict)
+	return fmt.Sprintf("%-28s %7.1f %6.1f  %.3f  %.3f  %5s %6d %4d %4d %5.2f %3d %3d  %.2f%s",
+		r.Name, r.Rate/1e6, r.Sum/1e6, r.Ratio, r.Best, ramp, r.Retransmits, r.Timeouts, r.Gaps, r.Gain, r.Trials, r.Bars, r.Target, verdict)
 }
 
 // Profiles are the 16 profiles, those with jitter in both kinds.

@@ -68,6 +68,8 @@ type Scheduler struct {
 	budget time.Duration
 	turn   int
 	spread map[uint32]bool // paths within the budget
+	barred uint32          // the path that spread flows do not take,
+	bars   bool            // if there is one
 	ways   []way           // scratch
 	shares []share         // of Weighted
 	spare  []share         // scratch
@@ -82,6 +84,9 @@ func New(kind Kind, budget time.Duration) *Scheduler {
 // Forget drops what is remembered of a path.
 func (s *Scheduler) Forget(id uint32) { delete(s.spread, id) }
 
+// Bar keeps spread flows off a path, unless it is the only one; with bars false they may take all. Refresh afterwards.
+func (s *Scheduler) Bar(id uint32, bars bool) { s.barred, s.bars = id, bars }
+
 // Refresh decides anew which paths are within the budget; call it some times per second, and when paths change.
 func (s *Scheduler) Refresh(paths []*path.Path) {
 	best, ok := time.Duration(0), false
@@ -95,11 +100,21 @@ func (s *Scheduler) Refresh(paths []*path.Path) {
 		if s.spread[p.ID] {
 			limit = limit * hysteresis / 100
 		}
-		s.spread[p.ID] = p.Usable() && p.Base()-best <= limit
+		s.spread[p.ID] = p.Usable() && p.Base()-best <= limit && (!s.bars || p.ID != s.barred || only(p, paths))
 	}
 	if s.kind == Weighted {
 		s.weigh(paths)
 	}
+}
+
+// only reports that no other path is usable.
+func only(p *path.Path, paths []*path.Path) bool {
+	for _, other := range paths {
+		if other != p && other.Usable() {
+			return false
+		}
+	}
+	return true
 }
 
 // Spreads reports whether the path is within the budget.

@@ -9,7 +9,8 @@ const (
 	repairBit  = 0x10
 	partMask   = 0x0C
 	partShift  = 2
-	dataUnused = 0x03
+	copyBit    = 0x02
+	dataUnused = 0x01
 )
 
 // Part says how much of an inner packet a DATA frame carries.
@@ -34,6 +35,8 @@ type DataFrame struct {
 	Length bool
 	// Repair marks a packet sent again; it does not count for the order of originals on its path.
 	Repair bool
+	// Copy marks a Repair of what was not lost: a packet sent over a second path by choice. The first may yet come.
+	Copy bool
 	// Part, and for parts the id common to both.
 	Part   Part
 	PartID uint16
@@ -77,6 +80,9 @@ func AppendDataHeader(dst []byte, f DataFrame) []byte {
 	if f.Repair {
 		first |= repairBit
 	}
+	if f.Copy {
+		first |= copyBit
+	}
 	dst = append(dst, first)
 	if f.Laned {
 		dst = appendU24(appendU16(dst, f.Lane), f.Seq)
@@ -103,9 +109,10 @@ func (f *DataFrame) parse(first byte, r *reader) {
 		Laned:  first&laneBit != 0,
 		Length: first&lengthBit != 0,
 		Repair: first&repairBit != 0,
+		Copy:   first&copyBit != 0,
 		Part:   Part(first & partMask >> partShift),
 	}
-	if first&dataUnused != 0 || f.Part > SecondPart {
+	if first&dataUnused != 0 || f.Part > SecondPart || f.Copy && !f.Repair {
 		r.fail(ErrReserved)
 		return
 	}

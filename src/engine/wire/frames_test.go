@@ -75,6 +75,7 @@ func samples() []struct {
 			Payload: payload, Laned: true, Lane: 0x1234, Seq: 1, Repair: true, Length: true, Part: 3, PartID: 0x0A0B}}},
 		{"f41234000001 0a0b 0002 45aa", Frame{Type: TypeData, Data: DataFrame{
 			Payload: payload, Laned: true, Lane: 0x1234, Seq: 1, Repair: true, Length: true, Part: FirstPart, PartID: 0x0A0B}}},
+		{"92 ac02 01020304 45aa", Frame{Type: TypeData, Data: DataFrame{Payload: payload, Repair: true, Copy: true, FromPath: 300, FromNumber: 0x01020304}}},
 		{"90 ac02 01020304 45aa", Frame{Type: TypeData, Data: DataFrame{Payload: payload, Repair: true, FromPath: 300, FromNumber: 0x01020304}}},
 		{"88 0a0b 45aa", Frame{Type: TypeData, Data: DataFrame{Payload: payload, Part: SecondPart, PartID: 0x0A0B}}},
 		{"000000", Frame{Type: TypePadding, Padding: PaddingFrame{Bytes: 3}}},
