@@ -46,8 +46,7 @@ func (t *Tunnel) measureGain(now mono.Time) {
 	if first || !g.meter.Look(now, &l) {
 		return
 	}
-	barred, _ := g.meter.Barred()
-	t.sched.Bar(barred)
+	t.sched.Bar(t.gaining.meter.Barred())
 	t.sched.Refresh(t.eligible)
 }
 
