@@ -29,6 +29,10 @@ const (
 	// ackCopyMin and ackCopyMax bound how often acknowledgements travel on a second path too.
 	ackCopyMin = 25 * time.Millisecond
 	ackCopyMax = 100 * time.Millisecond
+	// ackCost bytes per acknowledgement keep those (some 100 bytes each) to a tenth of what the paths carry, as far as that is known,
+	// with at most ackSpacingMax between two.
+	ackCost       = 1000
+	ackSpacingMax = 10 * time.Millisecond
 	// ackPingEvery makes the path of the acknowledgements prove that it is alive.
 	ackPingEvery = 25 * time.Millisecond
 

@@ -386,7 +386,7 @@ func (t *Tunnel) sendMarks(now mono.Time, out *Batch) {
 func (t *Tunnel) sendAcks(now mono.Time, out *Batch) {
 	due, troubled := false, false
 	for _, p := range t.paths {
-		due = due || now >= p.Rx.Due(p.Sent.RTT.Smoothed())
+		due = due || now >= t.ackDue(p)
 		troubled = troubled || p.State() == path.Suspect
 	}
 	if !due {
@@ -403,6 +403,7 @@ func (t *Tunnel) sendAcks(now mono.Time, out *Batch) {
 		second = nil
 	}
 	copied := second != nil && (troubled || now.Sub(t.lastAckCopy) >= every)
+	t.acked = now
 	told := t.ackOn(now, best, out)
 	if copied {
 		t.lastAckCopy = now
@@ -414,6 +415,11 @@ func (t *Tunnel) sendAcks(now mono.Time, out *Batch) {
 			told--
 		}
 	}
+}
+
+// ackDue is when what came on a path is to be acknowledged; not too soon after the last time where there is little room for that.
+func (t *Tunnel) ackDue(p *path.Path) mono.Time {
+	return mono.Max(p.Rx.Due(p.Sent.RTT.Smoothed()), t.acked.Add(t.ackSpacing))
 }
 
 // wanted are the paths that control frames may use: those that data uses, so that a link kept in reserve stays quiet; all of

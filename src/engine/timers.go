@@ -22,7 +22,7 @@ func (t *Tunnel) NextTimeout() mono.Time {
 		if t.params.Initiator {
 			at = mono.Min(at, p.TellAt())
 		}
-		at = mono.Min(at, mono.Min(p.Rx.Due(p.Sent.RTT.Smoothed()), p.Peer.NextChallenge()))
+		at = mono.Min(at, mono.Min(t.ackDue(p), p.Peer.NextChallenge()))
 		if !waiting {
 			at = mono.Min(at, p.TailAt())
 		}
@@ -77,7 +77,7 @@ func (t *Tunnel) refresh(now mono.Time) {
 	t.measureGain(now)
 	var best, slowest, back time.Duration
 	var capacity int64
-	first, lossy := true, false
+	first, lossy, searching := true, false, false
 	for _, p := range t.eligible {
 		if !p.Usable() {
 			continue
@@ -90,6 +90,7 @@ func (t *Tunnel) refresh(now mono.Time) {
 			slowest = max(slowest, rtt)
 		}
 		capacity += p.CC.Bandwidth()
+		searching = searching || p.CC.Searching()
 		lossy = lossy || p.Loss() > lossyShare
 		first = false
 	}
@@ -100,6 +101,10 @@ func (t *Tunnel) refresh(now mono.Time) {
 	}
 	t.queue.SetRTT(best+20*time.Millisecond, (slowest+back)/2+20*time.Millisecond, t.sched.Ahead(now, t.eligible))
 	t.capacity = capacity
+	t.ackSpacing = 0
+	if capacity > 0 && !searching {
+		t.ackSpacing = min(time.Duration(ackCost*int64(time.Second)/capacity), ackSpacingMax)
+	}
 	t.queue.SetCapacity(float64(t.limits.narrow(capacity)) * 8)
 	t.queue.Expire(now)
 	t.lanes.expire(now, t.queue)

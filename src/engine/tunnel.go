@@ -65,8 +65,10 @@ type Tunnel struct {
 	refreshAt   mono.Time
 	delaysAt    mono.Time
 	lastAckCopy mono.Time
-	pardoned    mono.Time // until then queues may be long
-	held        int64     // bytes kept for repair
+	acked       mono.Time     // when acknowledgements were sent last
+	ackSpacing  time.Duration // least time between two
+	pardoned    mono.Time     // until then queues may be long
+	held        int64         // bytes kept for repair
 	metric      int
 	capacity    int64 // of the eligible paths, bytes per second
 	eligible    []*path.Path

@@ -9,6 +9,8 @@ const (
 	QueueFull Reason = iota
 	// CoDel: it waited too long in its flow's queue (RFC 8289).
 	CoDel
+	// AckSuperseded: a TCP acknowledgement that waited until a newer one of its connection said all that it did.
+	AckSuperseded
 	// PoolExhausted: no packet buffer was free.
 	PoolExhausted
 	// NotIP: an inner packet that is neither IPv4 nor IPv6, or whose header is cut or contradicts its length.
@@ -92,6 +94,7 @@ const NumReasons = int(reasonCount)
 var names = [NumReasons]string{
 	QueueFull:           "queue_full",
 	CoDel:               "codel",
+	AckSuperseded:       "ack_superseded",
 	PoolExhausted:       "pool_exhausted",
 	NotIP:               "not_ip",
 	SourceNotOwned:      "source_not_owned",

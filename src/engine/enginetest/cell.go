@@ -56,9 +56,9 @@ const (
 // Bulk puts one TCP connection without end into the world, down from the server or up to it.
 func (w *World) Bulk(down bool, begin time.Duration) (*traffic.Sender, *traffic.Receiver) {
 	from, to := w.Router, w.Server
-	a, b := netip.AddrPortFrom(ClientAddr, 40000), netip.AddrPortFrom(ServerAddr, 5001)
-	if down {
-		from, to, a, b = to, from, b, a
+	a, b := netip.AddrPortFrom(ClientAddr, 40001), netip.AddrPortFrom(ServerAddr, 5001)
+	if down { // a connection of its own, also beside one up
+		from, to, a, b = to, from, b, netip.AddrPortFrom(ClientAddr, 40000)
 	}
 	s := traffic.NewSender(traffic.Config{Local: a, Remote: b, MTU: innerMTU, Start: w.Now.Add(begin)})
 	r := traffic.NewReceiver(b, a, innerMTU)

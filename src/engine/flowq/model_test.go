@@ -47,7 +47,7 @@ func (s *stepper) pop(f *Flow) {
 func (s *stepper) check() {
 	c := s.q.Counts()
 	packets, bytes := s.q.Backlog()
-	dropped := c.DroppedNotIP + c.DroppedFull + c.DroppedDelay + c.DroppedTable
+	dropped := c.DroppedNotIP + c.DroppedFull + c.DroppedDelay + c.DroppedTable + c.SupersededAcks
 	if c.Enqueued != c.Sent+dropped+uint64(packets) || c.Sent != s.popped {
 		s.t.Fatalf("%d packets queued, %d taken: %+v", packets, s.popped, c)
 	}

@@ -19,6 +19,8 @@ type Counts struct {
 	DroppedDelay uint64 // CoDel
 	DroppedTable uint64 // every flow of a full table had packets queued
 	DroppedClose uint64 // still queued at Close
+	// SupersededAcks counts TCP acknowledgements whose place a newer one of the same connection took.
+	SupersededAcks uint64
 	// Demoted counts packets that asked to be urgent beyond their host's share and became bulk.
 	Demoted uint64
 	// Forgotten counts flows forgotten early because the table was full.
@@ -97,6 +99,7 @@ func (q *Queue) Counts() Counts { return q.counts }
 func (q *Queue) Drops() (d stats.Drops) {
 	d[stats.NotIP] = q.counts.DroppedNotIP
 	d[stats.CoDel] = q.counts.DroppedDelay
+	d[stats.AckSuperseded] = q.counts.SupersededAcks
 	d[stats.QueueFull] = q.counts.DroppedFull + q.counts.DroppedTable
 	return d
 }
@@ -129,6 +132,9 @@ func (q *Queue) Enqueue(now mono.Time, b *packet.Buf) {
 	}
 	b.Enqueued, b.Flow, b.Class = now, f.key, uint8(class)
 	f.arrived(now, b.Len())
+	if q.supersedes(f, b, &info) {
+		return
+	}
 	if info.Proto == ProtoUDP {
 		f.steady.note(now, b.Len())
 	}
