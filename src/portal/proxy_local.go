@@ -85,7 +85,10 @@ func (l *localProxy) status() *stats.Proxy {
 	alive := make(map[uint64][2]string)
 	out.FallbackWhy = l.why
 	for _, info := range l.allStreams() {
-		who := l.who[info.MID]
+		who, ok := l.who[info.MID]
+		if !ok {
+			continue // a test of our own
+		}
 		alive[info.MID] = who
 		if len(out.Streams) < shownStreams {
 			out.Streams = append(out.Streams, streamStatus(info, who))

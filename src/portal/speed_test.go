@@ -137,3 +137,12 @@ func TestNamesThatGoElsewhere(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+func TestPerSecond(t *testing.T) {
+	if got := perSecond(1000, 2000, 500*time.Millisecond); got != 16000 {
+		t.Errorf("%d bit/s", got)
+	}
+	if got := perSecond(2000, 10, time.Second); got != 0 {
+		t.Errorf("after a new session: %d bit/s", got)
+	}
+}

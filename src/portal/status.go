@@ -33,14 +33,18 @@ func (r *rates) look(now mono.Time, paths []*path.Path) {
 		now := [2]uint64{uint64(p.Sent.Total()), in}
 		bytes[p.ID] = now
 		if before, ok := r.bytes[p.ID]; ok {
-			speed[p.ID] = [2]uint64{perSecond(now[0]-before[0], span), perSecond(now[1]-before[1], span)}
+			speed[p.ID] = [2]uint64{perSecond(before[0], now[0], span), perSecond(before[1], now[1], span)}
 		}
 	}
 	r.at, r.bytes, r.speed = now, bytes, speed
 }
 
-func perSecond(bytes uint64, d time.Duration) uint64 {
-	return uint64(float64(bytes) * 8 / d.Seconds())
+// perSecond is the speed between two counts, in bits. A new session counts anew: of that it is not known.
+func perSecond(before, after uint64, d time.Duration) uint64 {
+	if after < before {
+		return 0
+	}
+	return uint64(float64(after-before) * 8 / d.Seconds())
 }
 
 // sessionStatus describes a tunnel; up says whether this side's sending is the direction "up".
