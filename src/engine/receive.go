@@ -42,7 +42,6 @@ func (t *Tunnel) Receive(now mono.Time, r *Received) {
 		t.drops.Add(why, 1)
 		if why == stats.TooManyLinks {
 			t.tellLinks(now)
-			t.refused(now, r)
 		}
 		r.Buf.Release()
 		return
@@ -82,21 +81,6 @@ func (t *Tunnel) pathFor(now mono.Time, r *Received) (*path.Path, stats.Reason) 
 		return nil, why
 	}
 	return t.OpenPath(now, PathSpec{ID: r.Path, Link: uint32(r.Link), Overhead: Overhead(r.From)}, netip.AddrPort{}), 0
-}
-
-// refused takes from a datagram whose path cannot be opened which others were closed: one of them may make room for it.
-func (t *Tunnel) refused(now mono.Time, r *Received) {
-	for rest := r.Buf.Bytes(); len(rest) > 0; {
-		next, err := wire.Next(rest, &t.frame)
-		if err != nil || len(next) >= len(rest) {
-			return
-		}
-		if f := &t.frame; f.Type == wire.TypePathClose && f.PathClose.Path != r.Path {
-			t.pathIDs.use(f.PathClose.Path)
-			t.ClosePath(now, f.PathClose.Path)
-		}
-		rest = next
-	}
 }
 
 // Overhead is what IP and UDP headers to that address take.

@@ -103,25 +103,29 @@ func TestMaxLinks(t *testing.T) {
 	}
 }
 
-// With a single connection allowed, one that gets another address is not kept out by what it was.
+// A connection that gets another address is not kept out by what it was: the other one tells, and without another one a new
+// session begins.
 func TestMaxLinksAndAChange(t *testing.T) {
-	w := New(Config{Seed: 63, Links: []Link{Same(params(10, 20*time.Millisecond, 0))}, Peer: func(p *node.PeerParams) { p.Limits.Links = 1 }})
-	_, got := bulk(w, false)
-	w.Run(2 * time.Second)
-	for range 5 {
-		w.Local.SetLink(w.Now, 0, node.Link{})
-		w.Run(50 * time.Millisecond)
-		w.Local.SetLink(w.Now, 0, w.link(0))
-		w.Run(700 * time.Millisecond)
-		before := got.Delivered()
-		w.Run(500 * time.Millisecond)
-		if got.Delivered() == before {
-			t.Fatal("nothing comes by the link as it is now")
+	for links, patience := range map[int]time.Duration{2: 300 * time.Millisecond, 1: 1500 * time.Millisecond} {
+		w := New(Config{Seed: 63, Links: []Link{Same(params(10, 20*time.Millisecond, 0)), Same(params(10, 20*time.Millisecond, 0))}[:links],
+			Peer: func(p *node.PeerParams) { p.Limits.Links = links }})
+		_, got := bulk(w, false)
+		w.Run(2 * time.Second)
+		for range 5 {
+			w.Local.SetLink(w.Now, 0, node.Link{})
+			w.Run(50 * time.Millisecond)
+			w.Local.SetLink(w.Now, 0, w.link(0))
+			w.Run(patience)
+			before, carried := got.Delivered(), w.Links[0].Up.Stats().DeliveredBytes
+			w.Run(400 * time.Millisecond)
+			if got.Delivered() == before || w.Links[0].Up.Stats().DeliveredBytes-carried < 100_000 {
+				t.Fatalf("of %d: nothing comes by the link as it is now", links)
+			}
 		}
 	}
 	// Fewer connections than are open.
 	link := Same(linksim.Params{Rate: 10e6, Delay: 10 * time.Millisecond})
-	w = New(Config{Seed: 64, Links: []Link{link, link, link}})
+	w := New(Config{Seed: 64, Links: []Link{link, link, link}})
 	w.Run(2 * time.Second)
 	if n := len(w.Server.Paths()); n != 3 {
 		t.Fatalf("%d paths without a limit", n)
