@@ -9,12 +9,8 @@ import (
 type Pool struct {
 	limit int64
 	used  atomic.Int64
-	mu    sync.Mutex
-	free  [][]byte
+	free  sync.Pool // of *[BlockBytes]byte; the runtime takes those that nobody has needed for a while
 }
-
-// keepFree is how many unused blocks a pool keeps for the next user.
-const keepFree = 256
 
 // NewPool returns a pool of at most limit bytes.
 func NewPool(limit int) *Pool { return &Pool{limit: int64(limit)} }
@@ -34,23 +30,15 @@ func (p *Pool) get(must bool) []byte {
 		p.used.Add(-BlockBytes)
 		return nil
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if n := len(p.free); n > 0 {
-		b := p.free[n-1]
-		p.free = p.free[:n-1]
-		return b
+	if b, ok := p.free.Get().(*[BlockBytes]byte); ok {
+		return b[:]
 	}
 	return make([]byte, BlockBytes)
 }
 
 func (p *Pool) put(b []byte) {
 	p.used.Add(-BlockBytes)
-	p.mu.Lock()
-	if len(p.free) < keepFree {
-		p.free = append(p.free, b)
-	}
-	p.mu.Unlock()
+	p.free.Put((*[BlockBytes]byte)(b))
 }
 
 // buffer holds a part of a stream in blocks of a pool.

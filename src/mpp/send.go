@@ -40,6 +40,23 @@ func (c *Conn) Poll(now mono.Time, id uint16, dst []byte) []byte {
 	return c.appendData(now, s, dst)
 }
 
+// Wants reports whether Poll might append something now; if it says no, Poll would not.
+func (c *Conn) Wants(now mono.Time, id uint16) bool {
+	s := c.find(id)
+	switch {
+	case s == nil || c.closed:
+		return false
+	case c.err != nil:
+		return s.reset
+	case s.attach || s.pong || s.ackHere || c.ackAt != 0 && now >= c.ackAt || s.pingSent == 0 && now >= s.pingAt:
+		return true
+	case c.lost > 0 || len(c.segs) > c.firstSeg && len(c.subs) > 1 || min(c.end(), c.limit+1) > c.sent:
+		return s.inflight() < s.allowed(now)
+	}
+	s.limitedTo = s.sent
+	return false
+}
+
 func (c *Conn) append(dst []byte, f *Frame) []byte {
 	f.MID = c.p.MID
 	return AppendFrame(dst, f)

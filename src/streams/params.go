@@ -1,6 +1,10 @@
 package streams
 
-import "time"
+import (
+	"time"
+
+	"mpproxy/src/mpp"
+)
 
 const (
 	// helloTime is what a stranger has for a hello and a first record.
@@ -25,8 +29,11 @@ const (
 	// firstRedial to lastRedial: a way that failed is tried again, ever more seldom.
 	firstRedial = 250 * time.Millisecond
 	lastRedial  = 30 * time.Second
-	// bufferBytes holds two records, so that one call reads what is there.
-	bufferBytes = 40 << 10
+	// recordBytes holds a handshake, a hello and a record, bufferBytes several, so that one call moves what is there.
+	recordBytes = 2048 + mpp.MaxRecord + mpp.Overhead
+	bufferBytes = 128 << 10
+	// quickTail is the unsent tail of subflows (200 Mbit/s and more) that send several records at a time.
+	quickTail = 256 << 10
 	// tailTime is how much of a subflow's rate may wait unsent in its socket; between minTail and maxTail bytes.
 	tailTime = 10 * time.Millisecond
 	minTail  = 16 << 10

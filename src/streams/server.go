@@ -205,8 +205,9 @@ func (s *Server) ServeConn(ctx context.Context, conn net.Conn) {
 // welcome reads hello and first record, and finds or makes the stream.
 func (s *Server) welcome(ctx context.Context, conn net.Conn) (*subflow, *Stream, error) {
 	_ = conn.SetDeadline(time.Now().Add(helloTime))
-	b := buffers.Get().(*[bufferBytes]byte)
-	defer buffers.Put(b)
+	buf := smallBuffers.Get().(*[]byte)
+	defer smallBuffers.Put(buf)
+	b := *buf
 	in := &intake{conn: conn, b: b[:]}
 	owner, made, ticket, err := s.owner(ctx, conn, in)
 	if err != nil {

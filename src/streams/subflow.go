@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -22,12 +23,13 @@ type subflow struct {
 	conn    net.Conn
 	seal    *mpp.Sealer
 	open    *mpp.Opener
-	hello   []byte // goes before the first record
-	heard   bool   // something authentic has come
-	unheard func() // called if the other side closed without a word; may be nil
-	first   []byte // the plaintext of the first record, if that was opened already
-	rest    []byte // came with the hello, or is the begin of a record
-	writing bool   // a goroutine writes, or has written all there will be; under the stream's lock
+	hello   []byte      // goes before the first record
+	greeted atomic.Bool // the hello has gone, or there was none
+	heard   bool        // something authentic has come
+	unheard func()      // called if the other side closed without a word; may be nil
+	first   []byte      // the plaintext of the first record, if that was opened already
+	rest    []byte      // came with the hello, or is the begin of a record
+	writing bool        // a goroutine writes, or has written all there will be; under the stream's lock
 	tuned   time.Time
 	tail    int
 }
@@ -37,45 +39,40 @@ func newSubflow(conn net.Conn, id uint16, name string, seal *mpp.Sealer, open *m
 	return &subflow{id: id, name: name, conn: conn, seal: seal, open: open}
 }
 
-// poke has somebody look whether there is something to send; with the stream's lock held. Only while there is does a
-// writer live: an idle subflow costs its reader alone.
+// poke has somebody send what there is; with the stream's lock held. Only while there is something does a writer live:
+// an idle subflow costs its reader alone.
 func (k *subflow) poke() {
-	if !k.writing {
+	if !k.writing && (k.stream.isOver || k.stream.conn.Wants(k.stream.clock(), k.id)) {
 		k.writing = true
 		go k.write()
 	}
 }
 
-// buffers are for what is just read or written.
-var buffers = sync.Pool{New: func() any { return new([bufferBytes]byte) }}
+// smallBuffers hold one record to be written, buffers what is just read, or several records of a subflow that is quick.
+var (
+	smallBuffers = sync.Pool{New: func() any { b := make([]byte, recordBytes); return &b }}
+	buffers      = sync.Pool{New: func() any { b := make([]byte, bufferBytes); return &b }}
+)
 
 // run reads until the subflow is dead or the stream is over.
 func (k *subflow) run() {
-	if err := k.read(); err != nil && !k.heard && k.unheard != nil && k.hello == nil && !errors.Is(err, net.ErrClosed) {
+	if err := k.read(); err != nil && !k.heard && k.unheard != nil && k.greeted.Load() && !errors.Is(err, net.ErrClosed) {
 		k.unheard()
 	}
 	k.stream.drop(k)
 }
 
-// write sends what there is.
+// write sends what there is. What that is gets chosen when the socket has room, not before, and no buffer waits for it.
 func (k *subflow) write() {
-	b := buffers.Get().(*[bufferBytes]byte)
-	defer buffers.Put(b)
 	for {
-		rec, over := k.next(b[:mpp.RecordSpace])
-		if rec == nil {
-			// The stream is over and all is sent: the other side sees the end, and ends.
-			if tcp, ok := k.conn.(interface{ CloseWrite() error }); over && ok {
-				_ = tcp.CloseWrite()
+		err := k.writable()
+		if err == nil {
+			var more bool
+			if more, err = k.batch(); err == nil && !more {
+				return
 			}
-			return
 		}
-		out := k.seal.Seal(rec)
-		if k.hello != nil {
-			out = append(k.hello, out...)
-			k.hello = nil
-		}
-		if _, err := k.conn.Write(out); err != nil {
+		if err != nil {
 			k.stream.drop(k)
 			return
 		}
@@ -83,21 +80,72 @@ func (k *subflow) write() {
 	}
 }
 
-// next returns a record to send behind what b holds. nil ends the writer: until the next poke, or, if the stream is over,
-// for good.
-func (k *subflow) next(b []byte) (rec []byte, over bool) {
+// batch sends what leaves at once: one record, or several where they are a small part of what may wait in the socket.
+// No more to come ends the writer.
+func (k *subflow) batch() (more bool, err error) {
+	pool, most := &smallBuffers, 0
+	if k.tail >= quickTail {
+		pool, most = &buffers, k.tail/4
+	}
+	buf := pool.Get().(*[]byte)
+	defer pool.Put(buf)
+	b := *buf
+	n := copy(b, k.hello)
+	begun := n
+	for n <= max(most, begun) && n+mpp.MaxRecord+mpp.Overhead <= len(b) {
+		rec := k.next(b[:n+mpp.RecordSpace], n == begun)
+		if rec == nil {
+			break
+		}
+		n += len(k.seal.Seal(rec[n:]))
+	}
+	if n == begun {
+		return false, nil
+	}
+	_, err = k.conn.Write(b[:n])
+	k.hello = nil
+	k.greeted.Store(true)
+	return true, err
+}
+
+// writable waits until the socket has room.
+func (k *subflow) writable() error {
+	c, ok := k.conn.(syscall.Conn)
+	if !ok {
+		return nil
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return raw.Write(func(fd uintptr) bool {
+		poll := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+		n, err := unix.Poll(poll[:], 0)
+		return n > 0 || err != nil && !errors.Is(err, unix.EINTR) // whatever it is, writing tells
+	})
+}
+
+// next appends a record to send. nil means that there is none; if the writer has nothing else to write it ends then, until
+// the next poke, or for good if the stream is over: the other side sees the end, and ends.
+func (k *subflow) next(b []byte, idle bool) []byte {
 	s := k.stream
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if rec = s.conn.Poll(s.clock(), k.id, b); len(rec) > len(b) {
+	if rec := s.conn.Poll(s.clock(), k.id, b); len(rec) > len(b) {
 		s.arm()
-		return rec, false
+		return rec
+	}
+	if !idle {
+		return nil
 	}
 	if !s.isOver && s.conn.Finished() {
-		s.changed() // what was just sent was the last there was to do
+		s.changed() // what was sent before was the last there was to do
 	}
 	k.writing = s.isOver
-	return nil, s.isOver
+	if tcp, ok := k.conn.(interface{ CloseWrite() error }); s.isOver && ok {
+		_ = tcp.CloseWrite()
+	}
+	return nil
 }
 
 // tune lets so much wait unsent in the socket as leaves in a few milliseconds.
@@ -129,94 +177,121 @@ func (k *subflow) read() error {
 			return err
 		}
 	}
-	if err := k.records(nil); err != nil {
+	used, err := k.records(k.rest)
+	if err != nil {
 		return err
 	}
+	k.rest = k.rest[used:]
 	for {
-		b := (*[bufferBytes]byte)(nil)
-		n, err := 0, error(nil)
-		if tcp, ok := k.conn.(syscall.Conn); ok {
-			b, n, err = k.readReady(tcp)
-		} else {
-			b = buffers.Get().(*[bufferBytes]byte)
-			n, err = k.conn.Read(b[copy(b[:], k.rest):])
-		}
-		if n > 0 {
-			n += len(k.rest)
-			k.rest = nil
-			if failed := k.records(b[:n]); failed != nil {
-				err = failed
-			}
-		}
-		if b != nil {
-			buffers.Put(b)
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-// readReady waits until there is something and reads it behind a copy of rest.
-func (k *subflow) readReady(c syscall.Conn) (b *[bufferBytes]byte, n int, err error) {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return nil, 0, err
-	}
-	waitErr := raw.Read(func(fd uintptr) bool {
-		b = buffers.Get().(*[bufferBytes]byte)
-		for {
-			n, err = syscall.Read(int(fd), b[copy(b[:], k.rest):])
-			if !errors.Is(err, syscall.EINTR) {
+		b, n, err := k.fetch()
+		for err == nil && n > 0 {
+			var used int
+			if used, err = k.records((*b)[:n]); err != nil {
 				break
 			}
+			k.rest = (*b)[:copy(*b, (*b)[used:n])]
+			if n < len(*b)/2 {
+				break
+			}
+			n, err = k.fetchMore(*b) // most likely there is
 		}
-		if errors.Is(err, syscall.EAGAIN) {
+		if b != nil {
+			k.rest = append([]byte(nil), k.rest...)
 			buffers.Put(b)
-			b, n, err = nil, 0, nil
-			return false
 		}
-		return true
-	})
-	if err == nil {
-		err = waitErr
-	}
-	if err == nil && n == 0 {
-		err = io.EOF
-	}
-	return b, max(n, 0), err
-}
-
-// records opens what is whole in b, or in rest if b is nil, and keeps what is not.
-func (k *subflow) records(b []byte) error {
-	if b == nil {
-		b, k.rest = k.rest, nil
-	}
-	s := k.stream
-	for {
-		plain, took, _, err := k.open.Open(b)
 		if err != nil {
 			return err
+		}
+	}
+}
+
+// fetch waits until there is something, and reads it into a buffer behind a copy of rest; n counts both. The caller puts
+// the buffer back, if there is one.
+func (k *subflow) fetch() (b *[]byte, n int, err error) {
+	err = k.readRaw(func(read func([]byte) (int, error)) (bool, error) {
+		b = buffers.Get().(*[]byte)
+		n, err = read((*b)[copy(*b, k.rest):])
+		if errors.Is(err, syscall.EAGAIN) {
+			buffers.Put(b)
+			b = nil
+			return false, nil
+		}
+		if n <= 0 && err == nil {
+			err = io.EOF
+		}
+		n = len(k.rest) + max(n, 0)
+		return true, err
+	})
+	return b, n, err
+}
+
+// fetchMore reads what is there behind rest, which lies at the begin of b; n counts both, and is 0 if there is nothing.
+func (k *subflow) fetchMore(b []byte) (n int, err error) {
+	err = k.readRaw(func(read func([]byte) (int, error)) (bool, error) {
+		if n, err = read(b[len(k.rest):]); n <= 0 {
+			n = 0 // an end or an error is still there for the next fetch
+			return true, nil
+		}
+		n += len(k.rest)
+		return true, nil
+	})
+	return n, err
+}
+
+// readRaw lets f read without waiting, again and again whenever something has come, until it says that it is done.
+func (k *subflow) readRaw(f func(read func([]byte) (int, error)) (done bool, err error)) error {
+	c, ok := k.conn.(syscall.Conn)
+	if !ok {
+		_, err := f(k.conn.Read)
+		return err
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = raw.Read(func(fd uintptr) (done bool) {
+		done, failed = f(func(b []byte) (n int, err error) {
+			for {
+				if n, err = syscall.Read(int(fd), b); !errors.Is(err, syscall.EINTR) {
+					return n, err
+				}
+			}
+		})
+		return done
+	})
+	if failed == nil {
+		failed = err
+	}
+	return failed
+}
+
+// records takes the whole records in b and returns how many bytes those were.
+func (k *subflow) records(b []byte) (used int, err error) {
+	s := k.stream
+	for {
+		plain, took, _, err := k.open.Open(b[used:])
+		if err != nil {
+			return used, err
 		}
 		if took == 0 {
 			break
 		}
+		used += took
 		k.heard = true
-		b = b[took:]
 		s.mu.Lock()
 		err = s.conn.Receive(s.clock(), k.id, plain)
-		if err == nil || len(b) == 0 {
-			s.changed()
-		}
 		s.mu.Unlock()
 		if err != nil {
-			return err
+			break
 		}
 	}
-	if len(b) > 0 {
-		k.rest = append([]byte(nil), b...)
+	if used > 0 {
+		s.mu.Lock()
+		s.changed()
+		s.mu.Unlock()
 	}
-	return nil
+	return used, err
 }
 
 // prepare sets what subflows need: small queues in the socket, and congestion control that loss alone does not stop,
