@@ -22,7 +22,7 @@ import (
 )
 
 func main() {
-	set := flag.String("set", "profiles", "which cells: profiles (the 16, both kinds of jitter), grid (rates, delays, losses, queues) or choices (schedulers x congestion controls)")
+	set := flag.String("set", "profiles", "which cells: profiles (the 16, both kinds of jitter), grid (rates, delays, losses, queues) or choices (schedulers x congestion controls); mpp: one multipath stream over the 16")
 	seeds := flag.Int("seeds", 3, "runs of each cell; the median counts")
 	only := flag.String("only", "", "only cells whose name contains this")
 	up := flag.Bool("up", false, "upload instead of download")
@@ -35,6 +35,12 @@ func main() {
 	flag.StringVar(&o.congestion, "congestion", "bbr", "bbr, cubic, newreno or none")
 	flag.BoolVar(&o.call, "call", false, "a call beside the flow: its delay and loss are shown")
 	flag.Parse()
+	if *set == "mpp" {
+		if err := sweepMPP(*only); err != nil {
+			os.Exit(1)
+		}
+		return
+	}
 	adjust, err := o.adjust()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "sweep:", err)

@@ -29,13 +29,13 @@ func transfer(t *testing.T, n int, script func(*world), pipes ...pipeParams) (ti
 }
 
 var (
-	fast = pipeParams{mbit(50), 10 * time.Millisecond, 30 * time.Millisecond, 0}
-	slow = pipeParams{mbit(2), 150 * time.Millisecond, 30 * time.Millisecond, 0}
+	fast = pipeParams{rate: mbit(50), delay: 10 * time.Millisecond, queue: 30 * time.Millisecond, hold: 0}
+	slow = pipeParams{rate: mbit(2), delay: 150 * time.Millisecond, queue: 30 * time.Millisecond, hold: 0}
 )
 
 // TestSlowestDoesNotSetTheSpeed moves short and long streams with a trickling subflow beside a good one.
 func TestSlowestDoesNotSetTheSpeed(t *testing.T) {
-	trickle := pipeParams{mbit(0.05), 300 * time.Millisecond, 0, 0}
+	trickle := pipeParams{rate: mbit(0.05), delay: 300 * time.Millisecond, queue: 0, hold: 0}
 	for _, n := range []int{100, 20 << 10, 200 << 10, 2 << 20, 10 << 20} {
 		alone, _ := transfer(t, n, nil, fast)
 		for name, other := range map[string]pipeParams{"slow": slow, "trickling": trickle} {

@@ -27,6 +27,9 @@ const (
 	// slackFlight is beside two round trips of a subflow's rate the time that may be under way: batches, late
 	// acknowledgements.
 	slackFlight = 50 * time.Millisecond
+	// unevenFlight is how much of the deviation of acknowledgements comes on top of that: a link with jitter, or whose
+	// losses hold all up, is busy for longer than its round trip says.
+	unevenFlight = 4
 	// defaultRTT is assumed of a subflow that has not answered yet: rather slow, so that it gets no tail.
 	defaultRTT = 200 * time.Millisecond
 	// ackDelay and ackBytes: an acknowledgement waits so long, or for so much.

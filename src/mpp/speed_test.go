@@ -29,7 +29,7 @@ func goodput(t *testing.T, seed uint64, span time.Duration, events func(w *world
 
 func TestGoodput(t *testing.T) {
 	link := func(rate float64, rtt time.Duration, hold float64) pipeParams {
-		return pipeParams{mbit(rate), rtt / 2, 30 * time.Millisecond, hold}
+		return pipeParams{rate: mbit(rate), delay: rtt / 2, queue: 30 * time.Millisecond, hold: hold}
 	}
 	const ms = time.Millisecond
 	tests := []struct {

@@ -85,7 +85,7 @@ func (s *subflow) allowed(now mono.Time) int {
 	if rate == 0 {
 		return firstFlight
 	}
-	return max(floorFlight, int(rate*(2*s.minRTT(now)+slackFlight).Seconds()))
+	return max(floorFlight, int(rate*(2*s.minRTT(now)+slackFlight+unevenFlight*s.deviation).Seconds()))
 }
 
 // chunk is how much one frame should carry.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -20,13 +21,18 @@ type pipeParams struct {
 	rate  float64 // bytes per second
 	delay time.Duration
 	queue time.Duration // of the bottleneck
-	hold  float64       // chance per record that it is held up for a round trip
+	hold  float64       // chance per record, or per packet of it if grows, that it is held up for a round trip
+	// grows makes it begin with ten packets in a round trip and more than double them in each, as bbr does; jitter is the
+	// deviation of each record's delay, in order.
+	grows  bool
+	jitter time.Duration
 }
 
 // pipe is one direction.
 type pipe struct {
 	pipeParams
 	rng    *rand.Rand
+	since  mono.Time // of the first byte
 	free   mono.Time // when all that was written has left
 	last   mono.Time // no delivery before this
 	frozen bool      // delivers nothing
@@ -44,13 +50,35 @@ func (p *pipe) writable(now mono.Time) bool { return p.roomAt() <= now }
 func (p *pipe) roomAt() mono.Time { return p.free.Add(-p.queue - chunkTime) }
 
 func (p *pipe) write(now mono.Time, b []byte) {
-	p.free = mono.Max(now, p.free).Add(time.Duration(float64(len(b)) / p.rate * 1e9))
+	const packet = 1400
+	if p.since == 0 {
+		p.since = now
+	}
+	p.free = mono.Max(now, p.free).Add(time.Duration(float64(len(b)) / p.rateAt(now) * 1e9))
 	at := p.free.Add(p.delay)
-	if p.hold > 0 && p.rng.Float64() < p.hold {
-		at = at.Add(2 * p.delay)
+	tries := 1
+	if p.grows {
+		tries = (len(b) + packet - 1) / packet
+	}
+	for range tries {
+		for held := p.free.Add(p.delay); p.hold > 0 && p.rng.Float64() < p.hold; { // what is sent again may be lost again
+			held = held.Add(2*p.delay + p.queue/2)
+			at = mono.Max(at, held)
+		}
+	}
+	if p.jitter > 0 {
+		at = at.Add(max(-p.delay, time.Duration(p.rng.NormFloat64()*float64(p.jitter))))
 	}
 	p.last = mono.Max(at, p.last)
 	p.under = append(p.under, parcel{p.last, bytes.Clone(b)})
+}
+
+// rateAt is the rate that the connection has grown to.
+func (p *pipe) rateAt(now mono.Time) float64 {
+	if rounds := now.Sub(p.since).Seconds() / (2 * p.delay).Seconds(); p.grows && rounds < 20 {
+		return min(p.rate, 14000/(2*p.delay).Seconds()*math.Pow(2.77, rounds))
+	}
+	return p.rate
 }
 
 // link is a subflow between the two ends.
