@@ -10,7 +10,7 @@ node hack/luci/check.mjs || status=1
 if [ -n "${LUCI:-}" ]; then
 	hack/need.sh chromium=chromium python3=python3
 	unset COUNT
-	MPPROXY_PROGRAM=$PWD/build/mpproxy go test -count=1 -timeout 600s -run TestLuCIPages -v -exec "$PWD/hack/innetns.sh" ./hack/lab | sed -n 's/^ *luci_test.go:[0-9]*: //p; /^\(ok\|FAIL\|---\)/p'
+	MPPROXY_PROGRAM=$PWD/build/mpproxy go test -count=1 -timeout 600s -run TestLuCIPages -v -exec "$PWD/hack/innetns.sh" ./hack/lab | sed -n 's/^ *luci_test.go:[0-9]*: //p; t; /^\(ok\|FAIL\|---\)/p'
 	[ "${PIPESTATUS[0]}" -eq 0 ] || status=1
 fi
 exit $status

@@ -179,12 +179,16 @@ func obey(t *testing.T, l *Lab, order []string) (string, error) {
 		id, _, _ := strings.Cut(rows[len(rows)-1], " ")
 		_, _, err = mpproxy(l, "remote", "", "pair", "--revoke", id)
 		return text, err
-	case "download":
+	case "download", "upload":
 		seconds, err := strconv.Atoi(order[1])
 		if err != nil {
 			return "", err
 		}
-		_, err = l.StartBulk(Down, time.Duration(seconds)*time.Second)
+		way := Down
+		if order[0] == "upload" {
+			way = Up
+		}
+		_, err = l.StartBulk(way, time.Duration(seconds)*time.Second)
 		return "ok", err
 	case "cut", "restore":
 		n, err := strconv.Atoi(order[1])

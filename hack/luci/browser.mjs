@@ -124,7 +124,7 @@ async function overview() {
 	await page.waitForTimeout(1500);
 	await shot(page, OUT, '5-overview-details');
 	await page.locator('[data-button=pause-wwan]').click();
-	await page.locator('[data-link=wwan] [data-word]', { hasText: /in use|being checked/ }).waitFor({ timeout: 5000 });
+	await page.locator('[data-link=wwan] [data-word]', { hasText: /in use|being checked|standby/ }).waitFor({ timeout: 5000 });
 	report.check('overview: and used again', true);
 	await page.waitForTimeout(6000);
 	report.check('overview: what happened is told', (await text(page)).includes('wwan was paused'), await text(page));
@@ -409,15 +409,45 @@ function secrets() {
 		.filter(r => r.includes('mpproxy')).length == 0, backend.refused.join(', '));
 }
 
+// The picture of the README: LINKS=60M/12ms,25M/18ms,12M/45ms SCENES=picture LUCI=dir hack/luci.sh, then build/luci/picture.png.
+async function picture() {
+	const names = [ 'dsl', 'cable', 'lte' ], dump = fixtures['network.interface.dump'].interface, kept = dump.slice(), sid = 'picture'.padEnd(32, '0');
+
+	dump.splice(1, dump.length, ...names.map((n, i) => ({ ...kept[1], interface: n, device: `wan${i + 1}`, l3_device: `wan${i + 1}` })));
+	writeFileSync(join(UCI_DIR, 'network'), uciFiles.network + names.map((n, i) => `\nconfig interface '${n}'\n\toption device 'wan${i + 1}'\n\toption proto 'dhcp'\n`).join(''));
+	backend.login(sid, ROOT);
+
+	const call = async (method, args) => (await backend.rpc(JSON.stringify({ id: 1, method: 'call', params: [ sid, 'luci.mpproxy', method, args ] }))).result[1];
+	let job = (await call('join', { token: await stage('token', 'home'), name: 'vps', links: names.map(n => ({ name: n, interface: n, metered: n == 'lte' })) })).result;
+
+	for (; !job.done; job = (await call('poll', { id: job.id })).result ?? job)
+		await new Promise(r => setTimeout(r, 300));
+
+	report.check('picture: paired', !job.error, job.error);
+
+	const page = await visit(ROOT, OVERVIEW, { width: 1280, height: 700 });
+
+	for (const [ wait, ...order ] of [ [ 4, 'download', '28' ], [ 14, 'upload', '34' ], [ 26, 'download', '45' ], [ 14, 'cut', '3' ], [ 16, 'restore', '3' ], [ 24, 'download', '62' ], [ 22, 'upload', '30' ], [ 18, 'download', '60' ] ]) {
+		await page.waitForTimeout(wait * 1000);
+		await stage(...order);
+	}
+
+	await page.waitForTimeout(36000);
+	await page.evaluate(() => { document.querySelector('#indicators').style.visibility = 'hidden'; });
+	await shot(page, OUT, 'picture');
+	await page.context().close();
+}
+
 const scenes = { setUp, overview, silence, links, order, proxy, adds, readOnly, looks, untranslated, secrets };
+const extra = { picture };
 const only = (process.env.SCENES || '').split(',').filter(s => s);
 
 try {
-	for (const name in scenes) {
-		if (!only.length || only.includes(name)) {
+	for (const [ name, scene ] of Object.entries({ ...scenes, ...extra })) {
+		if (only.length ? only.includes(name) : name in scenes) {
 			process.stdout.write(`== ${name}\n`);
 
-			try { await scenes[name](); }
+			try { await scene(); }
 			catch (e) {
 				report.check(`${name} went to its end`, false, e.stack);
 				await Promise.all(browser.contexts().flatMap(c => c.pages()).map((p, i) => shot(p, OUT, `error-${name}-${i}`).then(() => p.context().close())));

@@ -61,6 +61,7 @@ export async function open(browser, port, backend, user, path, size = { width: 1
 
 export async function shot(page, out, name) {
 	mkdirSync(out, { recursive: true });
+	await page.evaluate(() => window.scrollTo(0, 0));
 	await page.waitForTimeout(300);
 	await page.screenshot({ path: join(out, name + '.png'), fullPage: true });
 	writeFileSync(join(out, name + '.txt'), await page.locator('#maincontent').innerText());

@@ -131,7 +131,7 @@ const cases = {
 		const view = w.require('view.mpproxy.setup', 'view/mpproxy/setup.js');
 		const node = view.render(await view.load());
 
-		ok('one row for each device', view.rows.map(r => r.c.name).join() == 'alias,twin,wan,wwan,cable,iot,lte', view.rows.map(r => r.c.name).join());
+		ok('one row for each device', view.rows.map(r => r.c.name).join() == 'wan,wwan,alias,twin,cable,iot,lte', view.rows.map(r => r.c.name).join());
 		const row = name => view.rows.find(r => r.c.name == name);
 
 		ok('what cannot be used says why', row('iot').why.includes('gateway') && row('lte').why == 'is down' && row('cable').why == 'has no address' && row('iot').tick.disabled);

@@ -108,9 +108,11 @@ return baseclass.extend({
 		});
 	},
 
-	/* Lines for every minute and for half of the scale. */
+	/* Lines for every minute and for half of the scale. The theme has a colour of its own for each "line" in a chart. */
 	grid() {
-		const rule = at => shape('line', { ...at, 'vector-effect': 'non-scaling-stroke', style: 'stroke:var(--border-color-medium);stroke-width:1;stroke-opacity:.5' });
+		const rule = at => shape('polyline', {
+			points: '%f,%f %f,%f'.format(at.x1, at.y1, at.x2, at.y2), 'vector-effect': 'non-scaling-stroke', style: 'stroke:var(--border-color-medium);stroke-width:1;fill:none'
+		});
 		const half = (MARGIN + ZERO) / 2;
 
 		return [ rule({ x1: 0, x2: WIDTH, y1: half, y2: half }), ...[ 1, 2 ].map(m => rule({ x1: m * WIDTH / 3, x2: m * WIDTH / 3, y1: 0, y2: HEIGHT })) ];

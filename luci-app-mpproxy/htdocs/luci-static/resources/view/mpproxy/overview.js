@@ -216,7 +216,7 @@ return view.extend({
 
 	showEvents(events) {
 		const now = Date.now() / 1000;
-		const list = events.filter(e => now - e.at < HOUR).slice(-12).reverse();
+		const list = events.filter(e => now - e.at < HOUR && e.kind != 'validating').slice(-12).reverse();
 
 		dom.content(this.events, list.length
 			? E('ul', { 'style': 'list-style:none;margin:0;padding:0' }, list.map(e => E('li', { 'style': 'padding:.15em 0;color:var(--text-color-high)' }, [

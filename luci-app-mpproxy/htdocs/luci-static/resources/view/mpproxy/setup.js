@@ -70,7 +70,7 @@ function connections(networks, lan) {
 		c.name = c.names.slice().sort((a, b) => a.length - b.length || (a < b ? -1 : 1))[0];
 
 		return c;
-	}).sort((a, b) => (b.gateway - a.gateway) || (a.name < b.name ? -1 : 1));
+	}).sort((a, b) => (!!obstacle(a) - !!obstacle(b)) || (b.gateway - a.gateway) || (a.name < b.name ? -1 : 1));
 }
 
 /* Why a connection cannot be ticked, or ''. */
@@ -212,8 +212,8 @@ return view.extend({
 		return E('tr', { 'class': 'tr cbi-section-table-row', 'style': why ? 'opacity:.6' : '' }, [
 			E('td', { 'class': 'td', 'data-title': _('Connection') }, E('label', { 'for': 'use-' + c.name }, [ tick, ' ', E('strong', c.name), ' ', small('(%s)'.format(facts)) ])),
 			E('td', { 'class': 'td', 'data-title': _('Addresses') }, why ? E('em', why) : [ c.v4[0] || c.v6[0], E('br'), small(kinds) ]),
-			E('td', { 'class': 'td', 'data-title': _('Use') }, why ? '-' : use),
-			E('td', { 'class': 'td' }, why ? '' : E('label', { 'for': 'metered-' + c.name }, [ metered, ' ', _('pays per gigabyte') ]))
+			E('td', { 'class': 'td', 'data-title': why ? null : _('Use') }, why ? '' : use),
+			E('td', { 'class': 'td' }, why ? '' : E('label', { 'for': 'metered-' + c.name, 'style': 'white-space:nowrap' }, [ metered, ' ', _('pays per gigabyte') ]))
 		]);
 	},
 
