@@ -2,7 +2,7 @@
 // the links' sum it got, worst cells first. It is how constants are judged: a number that helps one cell and hurts
 // ten others shows here.
 //
-//	go run ./hack/sweep [-set profiles|grid] [-seeds 3] [-only rtt] [-up] [-profile latency] [-scheduler greedy] [-congestion cubic]
+//	go run ./hack/sweep [-set profiles|grid|space] [-seeds 3] [-only rtt] [-up] [-profile latency] [-scheduler greedy] [-congestion cubic]
 //	go run ./hack/sweep -set choices
 //	go run ./hack/sweep -only rtt_120 -trace trace.jsonl && go run ./hack/plot trace.jsonl
 package main
@@ -22,17 +22,20 @@ import (
 )
 
 func main() {
-	set := flag.String("set", "profiles", "which cells: profiles (the 16, both kinds of jitter), grid (rates, delays, losses, queues) or choices (schedulers x congestion controls); mpp: one multipath stream over the 16")
+	set := flag.String("set", "profiles", "which cells: profiles (the 16, both kinds of jitter), grid (rates, delays, losses, queues), space (drawn from all that links may be) or choices (schedulers x congestion controls); mpp: one multipath stream over the 16")
+	draws := flag.Int("n", 200, "how many cells of the space")
+	most := flag.Float64("most", 300, "the greatest rate in the space, Mbit/s")
 	seeds := flag.Int("seeds", 3, "runs of each cell; the median counts")
 	only := flag.String("only", "", "only cells whose name contains this")
 	up := flag.Bool("up", false, "upload instead of download")
 	workers := flag.Int("workers", 2, "cells at a time")
 	traceTo := flag.String("trace", "", "run only the first cell, once, and write what its tunnels do into this file (see src/engine/trace; hack/plot draws it)")
-	seed := flag.Uint64("seed", 1, "the seed with -trace")
+	seed := flag.Uint64("seed", 1, "the seed with -trace, and of what is drawn from the space")
 	var o options
 	flag.StringVar(&o.profile, "profile", "balanced", "latency, balanced or throughput")
 	flag.StringVar(&o.scheduler, "scheduler", "earliest", "earliest, greedy, weighted or redundant")
 	flag.StringVar(&o.congestion, "congestion", "bbr", "bbr, cubic, newreno or none")
+	alone := flag.Bool("alone", false, "show also what the same flow gets over the best of the links alone, and sort by the share of that")
 	flag.BoolVar(&o.call, "call", false, "a call beside the flow: its delay and loss are shown")
 	flag.Parse()
 	if *set == "mpp" {
@@ -54,6 +57,9 @@ func main() {
 	if *set == "grid" {
 		cells = enginetest.Grid()
 	}
+	if *set == "space" {
+		cells = append(cells[:0], enginetest.Space(*seed, *draws, *most)...)
+	}
 	var chosen []enginetest.Cell
 	for _, c := range cells {
 		if c.Adjust, c.Call = adjust, o.call; strings.Contains(c.Name, *only) {
@@ -67,13 +73,37 @@ func main() {
 		}
 		return
 	}
-	results := measure(chosen, *seeds, *workers, !*up)
-	sort.SliceStable(results, func(i, j int) bool { return results[i].Ratio < results[j].Ratio })
+	report(chosen, *seeds, *workers, !*up, *alone)
+}
+
+// report measures the cells and prints them, the worst first.
+func report(chosen []enginetest.Cell, seeds, workers int, down, alone bool) {
+	results := measure(chosen, seeds, workers, down)
+	single := map[string]float64{}
+	if alone {
+		for i := range chosen {
+			chosen[i] = chosen[i].Alone(down)
+		}
+		for _, r := range measure(chosen, seeds, workers, down) {
+			single[r.Name] = r.Rate
+		}
+	}
+	share := func(r enginetest.Result) float64 {
+		if rate := single[r.Name]; rate > 0 {
+			return r.Rate / rate
+		}
+		return r.Ratio
+	}
+	sort.SliceStable(results, func(i, j int) bool { return share(results[i]) < share(results[j]) })
 	fmt.Println()
 	fmt.Println(enginetest.Header)
 	failed := 0
 	for _, r := range results {
-		fmt.Println(r.String() + heard(r))
+		text := r.String() + heard(r)
+		if rate := single[r.Name]; rate > 0 {
+			text += fmt.Sprintf("  best link alone %.1f: x%.2f", rate/1e6, r.Rate/rate)
+		}
+		fmt.Println(text)
 		if !r.Good() {
 			failed++
 		}

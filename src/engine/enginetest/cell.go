@@ -18,6 +18,8 @@ type Cell struct {
 	Links []Link
 	// Target is the least share of the sum of ceilings; Floor the least share of the better link's.
 	Target, Floor float64
+	// Settle is for how long the flow may find its rate before it is measured; 0 means 3 s.
+	Settle time.Duration
 	// Tracer, if set, gets what both tunnels tell (package trace).
 	Tracer engine.Tracer
 	// Adjust, if set, changes the tunnels' parameters.
@@ -69,13 +71,16 @@ func (w *World) Bulk(down bool, begin time.Duration) (*traffic.Sender, *traffic.
 
 // Run measures the cell once.
 func (c Cell) Run(seed uint64, down bool) Result {
+	if c.Settle == 0 {
+		c.Settle = settleFor
+	}
 	r := Result{Cell: c}
 	for _, l := range c.Links {
 		p := l.Up
 		if down {
 			p = l.Down
 		}
-		ceiling := Ceiling(p.Rate, p.Loss, innerMTU)
+		ceiling := Capacity(p, c.Settle)
 		r.Sum += ceiling
 		r.Better = max(r.Better, ceiling)
 	}
@@ -91,14 +96,14 @@ func (c Cell) Run(seed uint64, down bool) Result {
 	began := w.Now.Add(300 * time.Millisecond)
 	var samples []int64
 	const step = 100 * time.Millisecond
-	for range int((settleFor + measureFor) / step) {
+	for range int((c.Settle + measureFor) / step) {
 		w.Run(step)
 		samples = append(samples, rcv.Delivered())
 		if n := len(samples); r.Ramp == 0 && n > 5 && float64(samples[n-1]-samples[n-6])*8/0.5 >= 0.9*r.Sum {
 			r.Ramp = w.Now.Sub(began) - 5*step
 		}
 	}
-	settled := samples[int(settleFor/step)-1]
+	settled := samples[int(c.Settle/step)-1]
 	r.Rate = float64(samples[len(samples)-1]-settled) * 8 / measureFor.Seconds()
 	r.Ratio, r.Best = r.Rate/r.Sum, r.Rate/r.Better
 	r.Retransmits, r.Timeouts = s.Counters.Retransmits, s.Counters.Timeouts
@@ -114,7 +119,7 @@ func (c Cell) Run(seed uint64, down bool) Result {
 	r.Gain = from.Gain(from.now())
 	r.Trials, r.Bars = from.GainTrials()
 	if heard != nil {
-		r.hear(heard.Samples, began.Add(settleFor))
+		r.hear(heard.Samples, began.Add(c.Settle))
 	}
 	return r
 }
@@ -244,7 +249,6 @@ func Grid() []Cell {
 	policed := link(100, 30*ms)
 	policed.Policer = linksim.Policer{Rate: 30e6, Burst: 30000}
 	add("policer 30M of 100M + 30M", policed, link(30, 30*ms))
-	cells[len(cells)-1].Target = 0 // the sum counts the unpoliced rate
 	for _, n := range []int{1, 3, 4} {
 		var links []linksim.Params
 		for range n {
