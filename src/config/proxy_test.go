@@ -166,3 +166,30 @@ func TestProxyRefused(t *testing.T) {
 		}
 	}
 }
+
+// FuzzProxyValues: what is read can be written, and read again as the same.
+func FuzzProxyValues(f *testing.F) {
+	for _, seed := range []string{"dsl", "a>b", "dsl:a>b", "dsl=3", "*", "*.example.org", "192.0.2.0/24", "2001:db8::/32", "02:00:5e:10:00:01", "80-90", ">", ":", "a>", "=", "::", "%"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if v, err := parseVia(text); err == nil {
+			if again, err := parseVia(v.String()); err != nil || again.String() != v.String() || len(v.Relays) > maxRelays {
+				t.Errorf("%q: %+v, again %+v, %v", text, v, again, err)
+			}
+		}
+		if w, err := parseWeight(text); err == nil && (w.Weight < 1 || w.Weight > maxWeight) {
+			t.Errorf("%q: weight %d", text, w.Weight)
+		}
+		if d, err := parseDest(text); err == nil && d.Domain != "" && (strings.HasPrefix(d.Domain, ".") || strings.HasSuffix(d.Domain, ".") || strings.ToLower(d.Domain) != d.Domain) {
+			t.Errorf("%q: %+v", text, d)
+		}
+		if n, err := parseNet(text); err == nil && n != n.Masked() {
+			t.Errorf("%q: %v", text, n)
+		}
+		if p, err := parsePassword(text); err == nil && (len(p.Text()) == 0 || len(p.Text()) > 255) {
+			t.Errorf("%q: %d bytes", text, len(p.Text()))
+		}
+		_, _ = parseMAC(text)
+	})
+}

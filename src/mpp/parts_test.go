@@ -289,3 +289,39 @@ func FuzzOpen(f *testing.F) {
 		_, _, _ = ParseHello(b)
 	})
 }
+
+// FuzzTickets holds the window of numbers against a set: no number is good twice, and one that is new is good unless it is
+// far behind the greatest.
+func FuzzTickets(f *testing.F) {
+	f.Add([]byte{0, 0, 1, 0, 0, 2, 0, 0, 1})
+	f.Add([]byte{1, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 1, 0, 1})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		tickets, used, greatest := NewTickets(), map[uint64]bool{}, uint64(0)
+		for ; len(b) >= 3; b = b[3:] {
+			n := uint64(b[0])<<16 | uint64(b[1])<<8 | uint64(b[2])
+			fresh, ok := tickets.Fresh(n), tickets.Use(n)
+			want := !used[n] && (n >= greatest || greatest-n < ticketWindow)
+			if fresh != ok || ok != want {
+				t.Fatalf("%d, greatest %d: fresh %v, used %v, want %v", n, greatest, fresh, ok, want)
+			}
+			if ok {
+				used[n] = true
+				greatest = max(greatest, n)
+			}
+		}
+		if !tickets.Use(1<<40) || tickets.Use(^uint64(0)) {
+			t.Fatal("the far end")
+		}
+	})
+}
+
+// FuzzHello: what is taken apart was a hello.
+func FuzzHello(f *testing.F) {
+	f.Add(AppendHello(nil, 1, 2))
+	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if secret, ticket, err := ParseHello(b); err == nil && !bytes.Equal(AppendHello(nil, secret, ticket), b[:HelloBytes]) {
+			t.Errorf("%x", b)
+		}
+	})
+}
