@@ -63,7 +63,7 @@ func startSSH(t *testing.T, l *Lab) (login func() error) {
 }
 
 // knock connects to sshd again and again until stopped, and counts the times that it did not answer.
-func knock(l *Lab) (stop func() (asked, failed int32)) {
+func knock(t *testing.T, l *Lab) (stop func() (asked, failed int32)) {
 	var asked, failed atomic.Int32
 	end, ended := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -90,6 +90,7 @@ func knock(l *Lab) (stop func() (asked, failed int32)) {
 			})
 			if err != nil {
 				failed.Add(1)
+				t.Log("sshd:", err)
 			}
 		}
 	}()
@@ -119,7 +120,7 @@ func TestSetupKeepsSSH(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stop := knock(l)
+	stop := knock(t, l)
 	setup := func(args ...string) string {
 		t.Helper()
 		_, errs, err := mpproxy(l, "remote", "", append([]string{"setup", "remote", "--root", root}, args...)...)
