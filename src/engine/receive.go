@@ -297,6 +297,7 @@ func (t *Tunnel) onDelays(f *wire.DelaysFrame) {
 		t.lanes.info[d.Path] = lane.PathInfo{
 			Relative:  time.Duration(d.Relative) * 100 * time.Microsecond,
 			Deviation: time.Duration(d.Deviation) * 100 * time.Microsecond,
+			Reorder:   time.Duration(d.Reorder) * 100 * time.Microsecond,
 		}
 	}
 }

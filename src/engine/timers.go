@@ -82,7 +82,7 @@ func (t *Tunnel) refresh(now mono.Time) {
 		if !p.Usable() {
 			continue
 		}
-		rtt := p.Sent.RTT.Min()
+		rtt := max(p.Sent.RTT.Min(), p.Sent.Busy()) + p.Sent.Reordered()
 		if first || rtt < best {
 			best = rtt
 		}
@@ -118,7 +118,7 @@ func (t *Tunnel) refresh(now mono.Time) {
 func (t *Tunnel) pathInfo(now mono.Time, p *path.Path) lane.PathInfo {
 	info := t.lanes.told(p.ID)
 	info.Up = p.Rx.Heard() != 0 && now.Sub(p.Rx.Heard()) < time.Second
-	info.Reorder = p.Rx.Reorder()
+	info.Reorder = max(info.Reorder, p.Rx.Reorder())
 	return info
 }
 
@@ -186,7 +186,7 @@ func (t *Tunnel) appendDelays(dst []byte) []byte {
 			continue
 		}
 		late := p.Sent.Delay.Recent() - best
-		f.Paths[f.Count] = wire.PathDelay{Path: p.ID, Relative: units(late), Deviation: units(p.Sent.Delay.Deviation())}
+		f.Paths[f.Count] = wire.PathDelay{Path: p.ID, Relative: units(late), Deviation: units(p.Sent.Delay.Deviation()), Reorder: units(p.Sent.Patience())}
 		f.Count++
 	}
 	f.RepairWait = units(repair)

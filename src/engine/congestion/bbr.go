@@ -148,13 +148,16 @@ func (b *BBR) OnAck(s Sample) {
 	b.rtt, b.queue = s.RTT, s.Queue
 	// A path that jitters needs the round trip that it really shows on the way, not the least ever seen.
 	b.minRTT = max(s.MinRTT, s.Flight-s.Queue-ackLag(s.RTT))
+	if s.Busy > 0 {
+		b.minRTT = max(s.MinRTT, s.Busy-ackLag(s.RTT))
+	}
 	b.handshake = max(s.RTT, s.Flight)
 	b.target = min(max(s.MinRTT/16, queueTargetMin, b.packetTimes(2)), max(queueTargetMax, b.packetTimes(2)))
 	b.target = max(b.target, min(s.Deviation/2, queueTargetNoisy))
 	b.roundAcked += s.Acked
 	b.roundLost = max(b.roundLost+s.Lost-s.Spurious, 0)
 	if s.Rate > 0 && (!s.AppLimited || s.Rate > b.bandwidth.get()) {
-		b.known = b.known || !s.AppLimited
+		b.known = b.known || !s.AppLimited && b.roundAcked >= startupTelling
 		b.bandwidth.update(s.Rate)
 		b.roundRate = max(b.roundRate, s.Rate)
 	}
@@ -308,7 +311,7 @@ func (b *BBR) stepProbe(s Sample) {
 		b.endProbe(s.Now, false)
 		return
 	}
-	if !s.Round || b.rounds < 2 {
+	if !s.Round || b.rounds < 2 || s.Now.Sub(b.entered) < s.Span {
 		return
 	}
 	if b.probeLoss*1024 > (b.probeLoss+b.probeAcked)*(b.lossShare*2+20) && b.bandwidth.get()*100 < b.probeBase*probeGrowth {

@@ -33,6 +33,8 @@ type Sample struct {
 	Rate int64
 	// SendRate is the rate at which the bytes behind Rate were sent.
 	SendRate int64
+	// Span is the time over which Rate was measured: longer than a round trip where the delay jitters.
+	Span time.Duration
 	// AppLimited says that there was not enough to send, so Rate is only a lower bound of the capacity.
 	AppLimited bool
 	// Round says that a round trip has passed since the last Sample with Round.
@@ -43,6 +45,8 @@ type Sample struct {
 	Queue time.Duration
 	// Flight is how long packets are on the way until they are acknowledged, in the mean.
 	Flight time.Duration
+	// Busy is the mean Flight under load while hardly anything queues; 0 if not known.
+	Busy time.Duration
 	// Deviation is how much the delay varies.
 	Deviation time.Duration
 	// RoundQueue is the smallest queue delay measured over the last whole round.

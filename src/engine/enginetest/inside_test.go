@@ -46,7 +46,15 @@ func TestRepairsComeOnce(t *testing.T) {
 		w.Links[link].Down.Cut(w.Now) // one way: what went up did come
 		w.Run(500 * time.Millisecond)
 		w.Links[link].Restore(w.Now)
-		w.Run(1500 * time.Millisecond)
+		w.Run(750 * time.Millisecond)
+		for _, l := range w.Links { // no acknowledgement at all gets through for a moment
+			l.Down.Cut(w.Now)
+		}
+		w.Run(200 * time.Millisecond)
+		for _, l := range w.Links {
+			l.Restore(w.Now)
+		}
+		w.Run(750 * time.Millisecond)
 	}
 	if up.Duplicates+down.Duplicates != 0 {
 		t.Errorf("twice: %d and %d packets of the calls", up.Duplicates, down.Duplicates)

@@ -39,7 +39,7 @@ func (r *Receiver) run(now mono.Time, l *lane, out []*packet.Buf) []*packet.Buf 
 
 // due returns when a missing packet is released.
 func (r *Receiver) due(l *lane, at *slot) mono.Time {
-	longest := min(capMax, max(l.delay, l.relative)+capMargin)
+	longest := min(capMax, max(l.delay, l.relative)+r.repairWait+capMargin)
 	due := at.since.Add(longest)
 	if at.passed != 0 {
 		due = mono.Min(due, at.passed.Add(l.reorder+repairRounds*r.wait))

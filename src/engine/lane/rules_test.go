@@ -32,7 +32,7 @@ func TestPending(t *testing.T) {
 	g.at(10*ms).push(0, 4).want()
 	// Path 1 brought its last one at 0; if it died the sender takes a while to suspect it.
 	passed := 50*ms + 4*ms + pathSlack + g.r.suspicion(&g.r.paths[1])
-	due := min(passed+wait, 10*ms+50*ms+capMargin)
+	due := min(passed+2*wait/repairRounds, 10*ms+50*ms+g.r.repairWait+capMargin)
 	g.fire(due - ms).want()
 	g.fire(due).want(4)
 	g.done()
@@ -86,8 +86,8 @@ func TestRepaired(t *testing.T) {
 	g = newRig(t, 0).two(100*ms).push(0, 0).push(1, 1)
 	g.at(10*ms).push(0, 3).repair(1, 9).want(0, 1) // were 9 an original, path 1 would have passed 2
 	g.fire(10*ms + wait).want()
-	g.fire(10*ms + 100*ms + capMargin - ms).want()
-	g.fire(10*ms+100*ms+capMargin).want(3, 9)
+	g.fire(10*ms + 100*ms + g.r.repairWait + capMargin - ms).want()
+	g.fire(10*ms+100*ms+g.r.repairWait+capMargin).want(3, 9)
 }
 
 // TestEachGapItsOwnClock: a gap behind another one was lost when it was lost, not when its turn came.
@@ -132,31 +132,37 @@ func TestFastestDeviation(t *testing.T) {
 	}
 }
 
-// TestCap: no rule holds longer than the lane's recent delay + 150 ms, counted from the first packet that waits.
+// slowRepair is a round trip so long that the cap comes before the wait for a repair; capWithout is the cap of a lane without delay.
+const (
+	slowRepair = 100 * ms
+	capWithout = slowRepair + capMargin
+)
+
+// TestCap: no rule holds longer than the lane's recent delay, a round trip and 150 ms, counted from the first packet that waits.
 func TestCap(t *testing.T) {
 	g := newRig(t, 0).two(0)
-	g.r.SetRepairWait(2 * time.Second)
+	g.r.SetRepairWait(slowRepair)
 	g.push(0, 0).push(1, 1)
 	g.at(10*ms).push(0, 3)
 	g.at(100*ms).push(1, 4)
-	g.fire(10*ms+capMargin-1).want(0, 1)
-	g.fire(10*ms+capMargin).want(3, 4)
+	g.fire(10*ms+capWithout-1).want(0, 1)
+	g.fire(10*ms+capWithout).want(3, 4)
 	g.done()
 }
 
-// TestCapFollowsDelay: a lane whose packets lately had to be held for 100 ms is given 250; a slow path that carries it,
+// TestCapFollowsDelay: a lane whose packets lately had to be held for 100 ms is given 100 more; a slow path that carries it,
 // its delay; and never more than 400.
 func TestCapFollowsDelay(t *testing.T) {
 	g := newRig(t, 0).two(0)
-	g.r.SetRepairWait(2 * time.Second)
+	g.r.SetRepairWait(slowRepair)
 	g.push(0, 0).push(1, 1).push(0, 3)
 	g.at(100*ms).push(1, 2).want(0, 1, 2, 3)
 	g.push(0, 5)
-	g.fire(100*ms + 245*ms).want()
-	g.fire(100*ms + 250*ms).want(5)
-	for _, tt := range []struct{ relative, hold time.Duration }{{100 * ms, 250 * ms}, {350 * ms, capMax}} {
+	g.fire(100*ms + 345*ms).want()
+	g.fire(100*ms + 350*ms).want(5)
+	for _, tt := range []struct{ relative, hold time.Duration }{{100 * ms, 350 * ms}, {350 * ms, capMax}} {
 		g = newRig(t, 0).two(tt.relative)
-		g.r.SetRepairWait(2 * time.Second)
+		g.r.SetRepairWait(slowRepair)
 		g.push(0, 0).push(1, 1).push(0, 3).fire(tt.hold-1).want(0, 1)
 		g.fire(tt.hold).want(3)
 	}
@@ -166,12 +172,12 @@ func TestCapFollowsDelay(t *testing.T) {
 // TestVainHoldsDoNotCount: what was released in vain does not make the next hold longer.
 func TestVainHoldsDoNotCount(t *testing.T) {
 	g := newRig(t, 0).two(0)
-	g.r.SetRepairWait(2 * time.Second)
-	g.push(0, 0, 2).fire(capMargin).want(0, 2)
-	start := capMargin
+	g.r.SetRepairWait(slowRepair)
+	g.push(0, 0, 2).fire(capWithout).want(0, 2)
+	start := capWithout
 	for seq := uint32(4); seq < 20; seq += 2 {
-		g.at(start).push(0, seq).fire(start + capMargin - 1).want()
-		start += capMargin
+		g.at(start).push(0, seq).fire(start + capWithout - 1).want()
+		start += capWithout
 		g.fire(start).want(seq)
 	}
 	g.done()

@@ -236,9 +236,9 @@ func (p *Path) learn(now mono.Time, r *recovery.Result) {
 	inflight, _ := p.Sent.Inflight()
 	p.CC.OnAck(congestion.Sample{
 		Now: now, Acked: r.AckedBytes, Lost: r.LostBytes, Spurious: int64(r.Late) * congestion.MTU, Inflight: inflight,
-		AckedSent: newestSent(r.Acked), LostSent: newestSent(r.Lost), Latest: p.Sent.RTT.Latest(),
-		Rate: r.Rate, SendRate: r.SendRate, AppLimited: r.Limited, Round: r.Round,
-		RTT: p.Sent.RTT.Smoothed(), Flight: p.Sent.Flight(), MinRTT: p.Sent.RTT.Min(),
+AckedSent: newestSent(r.Acked), LostSent: newestSent(r.Lost), Latest: p.Sent.RTT.Latest(),
+		Rate: r.Rate, SendRate: r.SendRate, AppLimited: r.Limited, Span: r.Span, Round: r.Round,
+		RTT: p.Sent.RTT.Smoothed(), Flight: p.Sent.Flight(), Busy: p.Sent.Busy(), MinRTT: p.Sent.RTT.Min(),
 		Queue: p.Queue(now), RoundQueue: r.RoundQueue, Deviation: p.Sent.Delay.Deviation(),
 	})
 	p.Sent.Hasty = p.CC.Searching()
@@ -261,7 +261,7 @@ func (p *Path) checkFloor(now mono.Time, r *recovery.Result) {
 	standing := p.Sent.Delay.Above()
 	stuck := max(floorStuck, min(p.Sent.RTT.Min()/8, floorStuckMax))
 	bandwidth := p.CC.Bandwidth()
-	if standing < stuck || r.Rate == 0 || bandwidth == 0 || r.Rate*100 < r.SendRate*97 {
+	if p.CC.Searching() || standing < stuck || r.Rate == 0 || bandwidth == 0 || r.Rate*100 < r.SendRate*97 {
 		*d = drain{}
 		return
 	}
@@ -269,7 +269,7 @@ func (p *Path) checkFloor(now mono.Time, r *recovery.Result) {
 		*d = drain{began: standing, last: now}
 		return
 	}
-	if spare := bandwidth - r.SendRate; spare > 0 {
+	if spare := bandwidth - r.SendRate; spare*100 > bandwidth*8 {
 		d.drained += time.Duration(int64(now.Sub(d.last)) / 1024 * (spare * 1024 / bandwidth))
 	}
 	d.last = now

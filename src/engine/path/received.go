@@ -9,14 +9,14 @@ import (
 
 // Received is what came on a path and is to be acknowledged. The zero value is ready.
 type Received struct {
-	ranges [wire.MaxAckRanges]span // newest first
-	count  int
+	seen arrivals
 
 	total     uint64 // bytes on the link
 	packets   uint64
 	ce        uint64
-	largestAt mono.Time
-	atLargest uint64 // total when the largest came
+	last      uint64 // number of the newest arrival that wants an answer
+	lastAt    mono.Time
+	lastTotal uint64 // total with it
 
 	pending      int
 	pendingSince mono.Time
@@ -27,18 +27,12 @@ type Received struct {
 	frames       int
 }
 
-type span struct {
-	wire.Range
-	at     mono.Time // when the newest number of the range came
-	opened mono.Time // when its first number came: since then the gap below it has been open
-}
-
 // Newer reports that the number is greater than all before it.
-func (r *Received) Newer(n uint64) bool { return r.count == 0 || n > r.ranges[0].Last }
+func (r *Received) Newer(n uint64) bool { return !r.seen.any || n >= r.seen.end }
 
 // On takes a datagram that was accepted by the replay window. at is when it came, wireBytes its size on the link.
 func (r *Received) On(now, at mono.Time, number uint64, wireBytes int, ce, eliciting bool) {
-	first := r.count == 0
+	first := !r.seen.any
 	idle := now.Sub(r.heard) > time.Second
 	r.total += uint64(wireBytes)
 	r.packets++
@@ -46,7 +40,11 @@ func (r *Received) On(now, at mono.Time, number uint64, wireBytes int, ce, elici
 	if ce {
 		r.ce++
 	}
-	gap := r.insert(at, number)
+	gap, late := r.seen.add(at, number)
+	r.late = max(r.late, min(late, maxLate))
+	if first || eliciting {
+		r.last, r.lastAt, r.lastTotal = number, at, r.total
+	}
 	if !eliciting {
 		return
 	}
@@ -57,70 +55,6 @@ func (r *Received) On(now, at mono.Time, number uint64, wireBytes int, ce, elici
 	if first || idle || gap || ce {
 		r.urgent = true
 	}
-}
-
-// insert puts the number into its range; gap reports that it leaves or fills a hole.
-func (r *Received) insert(at mono.Time, n uint64) (gap bool) {
-	if r.count == 0 || n > r.ranges[0].Last {
-		r.largestAt, r.atLargest = at, r.total
-		if r.count > 0 && n == r.ranges[0].Last+1 {
-			r.ranges[0].Last, r.ranges[0].at = n, at
-			return false
-		}
-		gap = r.count > 0
-		r.open(0, n, at)
-		return gap
-	}
-	late := time.Duration(0)
-	for i := range r.count {
-		s := &r.ranges[i]
-		if n >= s.First && n <= s.Last {
-			return true
-		}
-		if n < s.First {
-			// How late it is shows the oldest number behind the gap: newer ones go on coming all the time.
-			late = at.Sub(s.opened)
-		}
-		switch {
-		case n == s.First-1:
-			s.First = n
-			if i+1 < r.count && r.ranges[i+1].Last+1 == n {
-				s.First, s.opened = r.ranges[i+1].First, mono.Min(s.opened, r.ranges[i+1].opened)
-				r.close(i + 1)
-			}
-			r.lateBy(late)
-			return true
-		case n == s.Last+1:
-			s.Last, s.at = n, at
-			r.lateBy(late)
-			return true
-		case n > s.Last:
-			r.open(i, n, at)
-			r.lateBy(late)
-			return true
-		}
-	}
-	r.lateBy(late)
-	if r.count < len(r.ranges) {
-		r.open(r.count, n, at)
-	}
-	return true
-}
-
-// lateBy notes by how much a number came behind newer ones.
-func (r *Received) lateBy(by time.Duration) { r.late = max(r.late, min(by, maxLate)) }
-
-func (r *Received) open(i int, n uint64, at mono.Time) {
-	if r.count < len(r.ranges) {
-		r.count++
-	}
-	copy(r.ranges[i+1:r.count], r.ranges[i:r.count-1])
-	r.ranges[i] = span{wire.Range{First: n, Last: n}, at, at}
-}
-
-func (r *Received) close(i int) {
-	copy(r.ranges[i:r.count], r.ranges[i+1:r.count])
-	r.count--
 }
 
 // Due returns when an acknowledgement is to be sent, or mono.Never.
@@ -135,31 +69,62 @@ func (r *Received) Due(rtt time.Duration) mono.Time {
 	return mono.Max(earliest, r.pendingSince.Add(min(max(rtt/4, ackDelayMin), ackDelayMax)))
 }
 
-// Fill makes f the acknowledgement of all that came. It is false if nothing came yet. Old ranges are left out: they
-// were reported many times; every eighth frame carries all that are left.
+// Fill makes f an acknowledgement. It is false if nothing came yet. It names what came lately, each number in several frames,
+// with its neighbours; every eighth frame names all that came and is not old, if it has room. So an
+// acknowledgement stays short however many holes the order of arrival leaves for a while.
 func (r *Received) Fill(now mono.Time, id uint32, rtt time.Duration, f *wire.AckFrame) bool {
-	if r.count == 0 {
+	if !r.seen.any {
 		return false
 	}
-	for r.count > 1 && now.Sub(r.ranges[r.count-1].at) > rangeMaxAge+2*rtt {
-		r.count--
-	}
-	limit := 12
-	if r.frames++; r.frames%8 == 0 {
-		limit = len(r.ranges)
-	}
 	f.Reset()
-	f.Path, f.CE, f.Received, f.ReceivedAt = id, r.ce, r.atLargest, r.largestAt.Micros()
-	f.DelayMicros = uint32(min(max(now.Sub(r.largestAt), 0), time.Minute) / time.Microsecond)
-	for i := range min(r.count, limit) {
-		f.AddRange(r.ranges[i].First, r.ranges[i].Last)
+	f.Path, f.CE, f.Received, f.ReceivedAt = id, r.ce, r.lastTotal, r.lastAt.Micros()
+	f.Behind = r.seen.end - 1 - r.last
+	f.DelayMicros = uint32(min(max(now.Sub(r.lastAt), 0), time.Minute) / time.Microsecond)
+	least := r.seen.floor(now, rangeMaxAge+2*rtt)
+	if r.frames++; r.frames%8 != 0 || !r.fillAll(least, f) {
+		f.Reset()
+		r.fillLatest(least, f)
 	}
 	return true
+}
+
+// fillAll names every range not below least; it is false if the frame has no room for them.
+func (r *Received) fillAll(least uint64, f *wire.AckFrame) bool {
+	for n, ok := r.seen.below(r.seen.end-1, least); ok; n, ok = r.seen.below(n, least) {
+		first, last := r.seen.run(n, least)
+		if !f.AddRange(first, last) {
+			return false
+		}
+		if first <= least+1 {
+			break
+		}
+		n = first - 2
+	}
+	return true
+}
+
+// fillLatest names the ranges of the latest arrivals, and always the greatest number.
+func (r *Received) fillLatest(least uint64, f *wire.AckFrame) {
+	var numbers [recentArrivals]uint64
+	first, last := r.seen.run(r.seen.end-1, least)
+	f.AddRange(first, last)
+	for _, n := range numbers[:r.seen.latest(&numbers)] {
+		if n < least {
+			return
+		}
+		if n >= first {
+			continue
+		}
+		if first, last = r.seen.run(n, least); !f.AddRange(first, last) {
+			return
+		}
+	}
 }
 
 // Acked says that an acknowledgement was sent.
 func (r *Received) Acked(now mono.Time) {
 	r.pending, r.urgent, r.lastAck = 0, false, now
+	r.seen.told()
 	r.late -= r.late / 256
 }
 

@@ -48,6 +48,8 @@ type Delay struct {
 	roundMin   time.Duration
 	roundSum   time.Duration
 	roundCount time.Duration
+	blockSum   time.Duration // of the samples above the floor since calm was last fed
+	blockCount time.Duration
 	lastMean   time.Duration // of the last round, above the floor
 	lastRound  time.Duration
 }
@@ -96,7 +98,11 @@ func (d *Delay) Rebase(now mono.Time) {
 func (d *Delay) endRound(now mono.Time) time.Duration {
 	if d.roundCount > 0 {
 		d.lastMean = d.roundSum / d.roundCount
-		d.calm.update(now, d.lastMean)
+		d.blockSum, d.blockCount = d.blockSum+d.roundSum, d.blockCount+d.roundCount
+		if d.blockCount >= blockSamples || d.deviation < blockDeviation {
+			d.calm.update(now, d.blockSum/d.blockCount)
+			d.blockSum, d.blockCount = 0, 0
+		}
 		d.lastRound = max(min(d.roundMin-d.Floor(), d.lastMean-d.usual()), 0)
 	}
 	d.roundSum, d.roundCount = 0, 0

@@ -72,6 +72,8 @@ type Result struct {
 	// per second; 0 without a sample. Limited says that there was too little to send for Rate to show the capacity.
 	Rate, SendRate int64
 	Limited        bool
+	// Span is the time over which Rate was measured.
+	Span time.Duration
 	// Round reports that a round trip has passed, RoundQueue the smallest queue delay seen in it.
 	Round      bool
 	RoundQueue time.Duration
@@ -113,6 +115,9 @@ type History struct {
 	span      span
 	now       mono.Time // of the acknowledgement being taken
 	flight    time.Duration
+	busy      time.Duration // mean flight of rounds with enough packets to tell, and hardly any queue
+	roundSum  time.Duration // of this round's flights
+	roundAcks int64
 	late      time.Duration // how much later than others packets still came
 	lossTimer mono.Time
 	probed    mono.Time // last probe timeout
@@ -146,19 +151,13 @@ func (h *History) LastSent() mono.Time { return h.lastSent }
 // Reordered reports whether the path has shown reordering lately, and how much.
 func (h *History) Reordered() time.Duration { return h.late }
 
-// roundTrip is the sample that an acknowledgement gives. Where packets overtake each other the newest one is one of the fast
-// ones and the mean of all tells more.
-func (h *History) roundTrip(now mono.Time, newest Packet) time.Duration {
-	sample := now.Sub(newest.Sent)
-	if h.late > 0 {
-		sample = max(sample, h.flight)
-	}
-	return sample
-}
-
 // Flight is how long packets are on the way until they are acknowledged, in the mean over all of them. Where packets overtake
 // each other it is longer than the round trip, which the overtaking ones tell.
 func (h *History) Flight() time.Duration { return h.flight }
+
+// Busy is the mean time of flight under load: what the path takes without a queue, but with all the jitter that it shows. 0 if
+// there was no busy round.
+func (h *History) Busy() time.Duration { return h.busy }
 
 // Full reports that no more packets can be kept.
 func (h *History) Full() bool { return h.next-h.base >= maxOutstanding-1 }
@@ -219,7 +218,7 @@ func (h *History) Sent(now mono.Time, wireBytes int, eliciting bool, p Payload) 
 		Payload: p, Number: n, Sent: now, Wire: int32(wireBytes), total: h.total, state: outstanding,
 		delivered: h.received, deliveredAt: h.receivedAt, based: h.based, firstSent: h.firstSent, limited: h.limited || p.Buf == nil,
 	}
-	if s.limited {
+	if h.limited {
 		h.span.limited = now
 	}
 	h.inflight += int64(wireBytes)
@@ -278,11 +277,11 @@ func (h *History) OnAck(now mono.Time, f *wire.AckFrame) (r *Result, ok bool) {
 	if h.result.New {
 		h.lastAck, h.backoff = now, 0
 	}
-	if sample {
-		h.RTT.Update(h.roundTrip(now, newest), time.Duration(f.DelayMicros)*time.Microsecond)
+	if sample && now.Sub(newest.Sent) < maxPTO { // longer ones are a clock that jumped, or a machine that slept
+		h.RTT.Update(now.Sub(newest.Sent), time.Duration(f.DelayMicros)*time.Microsecond)
 		h.Delay.update(now, newest.Sent, f.ReceivedAt, newest.total)
 		h.sampleRate(f, newest)
-		h.endRound(now, newest.Number)
+		h.endRound(now, f.Largest())
 	}
 	h.result.CE = f.CE
 	h.detect(now)
@@ -315,15 +314,15 @@ func (h *History) take(now mono.Time, f *wire.AckFrame) (newest Packet, sample b
 			if p.Number != n-1 {
 				break
 			}
+			if n-1 == f.Sample() && (p.state == outstanding || p.state == lost) {
+				newest, sample = *p, true
+			}
 			if p.state == lost {
 				h.foundLate(p, before)
 			}
 			if p.state == outstanding {
-				if n-1 == f.Largest() {
-					newest, sample = *p, true
-				}
 				h.acked(p, before)
-			} else if n-1 < h.base && h.base-n > reorderSpan {
+			} else if n-1 < h.base && h.base-n > h.lookBack() {
 				break
 			}
 		}
@@ -334,6 +333,14 @@ func (h *History) take(now mono.Time, f *wire.AckFrame) (newest Packet, sample b
 	return newest, sample
 }
 
+// lookBack is how far below base packets declared lost may still turn up.
+func (h *History) lookBack() uint64 {
+	if h.late > 0 {
+		return reorderSpanLong
+	}
+	return reorderSpan
+}
+
 func (h *History) acked(p *Packet, before mono.Time) {
 	if p.Sent < before {
 		h.reordered(before.Sub(p.Sent))
@@ -342,11 +349,14 @@ func (h *History) acked(p *Packet, before mono.Time) {
 	h.inflight -= int64(p.Wire)
 	h.count--
 	h.result.New = true
-	if f := h.now.Sub(p.Sent); h.flight == 0 {
+	f := h.now.Sub(p.Sent)
+	if h.flight == 0 {
 		h.flight = f
 	} else {
 		h.flight += (f - h.flight) / flightWeight
 	}
+	h.roundSum += f
+	h.roundAcks++
 	h.result.AckedBytes += int64(p.Wire)
 	h.result.Acked = append(h.result.Acked, *p)
 	p.state, p.Buf = acknowledged, nil
@@ -362,6 +372,15 @@ func (h *History) reordered(by time.Duration) {
 	if by > h.late {
 		h.late = min(by, maxReorderWindow)
 	}
+}
+
+// Patience is how much later than a packet sent after it a packet may come before it counts as lost; 0 while the path has
+// kept order.
+func (h *History) Patience() time.Duration {
+	if h.late == 0 {
+		return 0
+	}
+	return h.window()
 }
 
 // window is how much later than a packet sent after it a packet may come before it counts as lost.
@@ -394,12 +413,12 @@ func (h *History) sampleRate(f *wire.AckFrame, newest Packet) {
 	bytes := int64(f.Received - from.received)
 	sent := newest.Sent.Sub(from.sent)
 	over := max(elapsed(from.at, f.ReceivedAt), sent)
-	if !based || bytes <= 0 || bytes > maxSampleBytes || over <= 0 || over < h.RTT.Min()*3/4 {
+	if !based || bytes <= 0 || bytes > maxSampleBytes || over <= 0 || over < max(h.RTT.Min()*3/4, h.flight/2) {
 		return
 	}
 	h.result.Rate = bytes * int64(time.Second) / int64(over)
 	h.result.SendRate = bytes * int64(time.Second) / int64(max(sent, time.Microsecond))
-	h.result.Limited = limited
+	h.result.Limited, h.result.Span = limited, over
 }
 
 // endRound notices that a round trip has passed.
@@ -410,6 +429,10 @@ func (h *History) endRound(now mono.Time, n uint64) {
 	h.roundEnd = h.next
 	h.result.Round = true
 	h.result.RoundQueue = h.Delay.endRound(now)
+	if h.roundAcks >= busyRound {
+		h.noteBusy(h.roundSum / time.Duration(h.roundAcks))
+	}
+	h.roundSum, h.roundAcks = 0, 0
 	h.late -= h.late / reorderDecayRounds
 	if h.late < reorderForgotten {
 		h.late = 0
@@ -417,6 +440,17 @@ func (h *History) endRound(now mono.Time, n uint64) {
 	if now > h.ageAt {
 		h.RTT.Age()
 		h.ageAt = now.Add(floorBuckets * floorBucket / 2)
+	}
+}
+
+// noteBusy takes the mean flight of a busy round.
+func (h *History) noteBusy(mean time.Duration) {
+	calm := h.result.RoundQueue <= max(busyCalm, h.Delay.Deviation())
+	switch {
+	case h.busy == 0:
+		h.busy = mean
+	case calm || mean < h.busy:
+		h.busy += (mean - h.busy) / busyWeight
 	}
 }
 

@@ -20,6 +20,8 @@ const (
 	reorderForgotten = 100 * time.Microsecond
 	// reorderSpan is how far below the oldest outstanding packet late arrivals of packets declared lost are looked for.
 	reorderSpan = 256
+	// reorderSpanLong is the same on a path that has shown reordering.
+	reorderSpanLong = 2048
 	// maxSampleBytes is more than any path holds: a receiver that claims more is wrong.
 	maxSampleBytes = 1 << 33
 	// maxOutstanding bounds the history: 65536 packets are 500 ms at 1.5 Gbit/s.
@@ -31,9 +33,17 @@ const (
 	levelSteady = 2 * time.Millisecond
 	// usualDeviations bounds what may count as jitter: packets that keep order behind a late one are late by several deviations.
 	usualDeviations = 6
+	// blockSamples are needed for a mean delay to be told from chance on a path that varies by blockDeviation or more.
+	blockSamples   = 24
+	blockDeviation = time.Millisecond
 	// rateDeviations is how many deviations of the delay a rate must be measured over: then jitter at both ends makes
 	// an error of a few percent.
 	rateDeviations = 40
+	// busyRound is how many packets a round must have for its mean flight to be that of a busy path.
+	busyRound = 12
+	// busyCalm is the queue up to which, and busyWeight the inverse weight with which, a round counts for that.
+	busyCalm   = 3 * time.Millisecond
+	busyWeight = 8
 	// flightWeight is the share of one packet in the mean time of flight.
 	flightWeight = 64
 	// spanSteps is in how many steps that time is remembered.

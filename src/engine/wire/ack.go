@@ -13,7 +13,10 @@ type AckFrame struct {
 	CE uint64
 	// Path is the path whose packets are acknowledged.
 	Path uint32
-	// ReceivedAt is the receiver's clock when the largest number came, in µs modulo 2^32.
+	// Behind is how far below the largest number the one stands that came last. Where packets overtake each other the largest
+	// is always one of the fast ones; the one that came last is any.
+	Behind uint64
+	// ReceivedAt is the receiver's clock when the packet came that came last, in µs modulo 2^32.
 	ReceivedAt uint32
 	// DelayMicros is the time between that and the sending of this frame, in µs.
 	DelayMicros uint32
@@ -25,6 +28,9 @@ type AckFrame struct {
 
 // Largest returns the greatest number acknowledged.
 func (f *AckFrame) Largest() uint64 { return f.Ranges[0].Last }
+
+// Sample returns the number of the packet that came last: the one that ReceivedAt, DelayMicros and Received speak of.
+func (f *AckFrame) Sample() uint64 { return f.Largest() - f.Behind }
 
 // Reset makes the frame empty, ready for AddRange.
 func (f *AckFrame) Reset() { f.Count = 0 }
@@ -54,6 +60,7 @@ func (f *AckFrame) Append(dst []byte) []byte {
 	head := append(scratch[:0], byte(TypeAck))
 	head = binary.AppendUvarint(head, uint64(f.Path))
 	head = binary.AppendUvarint(head, newest.Last)
+	head = binary.AppendUvarint(head, min(f.Behind, newest.Last))
 	head = binary.BigEndian.AppendUint32(head, f.ReceivedAt)
 	head = binary.AppendUvarint(head, uint64(f.DelayMicros))
 	head = binary.AppendUvarint(head, f.CE)
@@ -94,6 +101,7 @@ func (f *AckFrame) parse(r *reader) {
 	start := len(r.b)
 	f.Path = uint32(r.uvarint(1<<32 - 1))
 	largest := r.uvarint(MaxNumber)
+	f.Behind = r.uvarint(largest)
 	f.ReceivedAt = r.u32()
 	f.DelayMicros = uint32(r.uvarint(1<<32 - 1))
 	f.CE = r.uvarint(1<<64 - 1)

@@ -72,7 +72,7 @@ func TestAddRange(t *testing.T) {
 }
 
 func TestAckLongerThanItsBound(t *testing.T) {
-	b := []byte{byte(TypeAck), 1, 0xFF, 0xFF, 0x7F, 0, 0, 0, 0, 0, 0, 0, 63, 0}
+	b := []byte{byte(TypeAck), 1, 0xFF, 0xFF, 0x7F, 0, 0, 0, 0, 0, 0, 0, 0, 63, 0}
 	for range 126 {
 		b = append(b, 0x80, 0x80, 0) // zero in three bytes
 	}

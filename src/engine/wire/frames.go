@@ -48,6 +48,8 @@ type PathDelay struct {
 	Relative uint16
 	// Deviation is the mean deviation of the delay.
 	Deviation uint16
+	// Reorder is how much later than others a packet may come before the sender takes it for lost.
+	Reorder uint16
 }
 
 // DelaysFrame tells the receiver how long waiting for a gap can help.
@@ -65,7 +67,7 @@ func (f *DelaysFrame) Append(dst []byte) []byte {
 	dst = append(appendU16(append(dst, byte(TypeDelays)), f.RepairWait), byte(n))
 	for _, p := range f.Paths[:n] {
 		dst = binary.AppendUvarint(dst, uint64(p.Path))
-		dst = appendU16(appendU16(dst, p.Relative), p.Deviation)
+		dst = appendU16(appendU16(appendU16(dst, p.Relative), p.Deviation), p.Reorder)
 	}
 	return dst
 }
@@ -79,7 +81,7 @@ func (f *DelaysFrame) parse(r *reader) {
 		return
 	}
 	for i := range f.Count {
-		f.Paths[i] = PathDelay{Path: uint32(r.uvarint(1<<32 - 1)), Relative: r.u16(), Deviation: r.u16()}
+		f.Paths[i] = PathDelay{Path: uint32(r.uvarint(1<<32 - 1)), Relative: r.u16(), Deviation: r.u16(), Reorder: r.u16()}
 	}
 }
 

@@ -48,7 +48,7 @@ func appendFrame(dst []byte, f *Frame) []byte {
 }
 
 func sampleAck() AckFrame {
-	ack := AckFrame{Path: 300, ReceivedAt: 0x01020304, DelayMicros: 5, CE: 6, Received: 1000}
+	ack := AckFrame{Path: 300, Behind: 7, ReceivedAt: 0x01020304, DelayMicros: 5, CE: 6, Received: 1000}
 	ack.AddRange(90, 100)
 	ack.AddRange(80, 85)
 	ack.AddRange(78, 78)
@@ -62,8 +62,8 @@ func samples() []struct {
 } {
 	payload := []byte{0x45, 0xAA}
 	delays := DelaysFrame{RepairWait: 0x0102, Count: 2}
-	delays.Paths[0] = PathDelay{1, 0, 3}
-	delays.Paths[1] = PathDelay{200, 500, 4}
+	delays.Paths[0] = PathDelay{1, 0, 3, 9}
+	delays.Paths[1] = PathDelay{200, 500, 4, 0}
 	challenge := [8]byte{1, 2, 3, 4, 5, 6, 7, 8}
 	return []struct {
 		hex   string
@@ -79,12 +79,12 @@ func samples() []struct {
 		{"90 ac02 01020304 45aa", Frame{Type: TypeData, Data: DataFrame{Payload: payload, Repair: true, FromPath: 300, FromNumber: 0x01020304}}},
 		{"88 0a0b 45aa", Frame{Type: TypeData, Data: DataFrame{Payload: payload, Part: SecondPart, PartID: 0x0A0B}}},
 		{"000000", Frame{Type: TypePadding, Padding: PaddingFrame{Bytes: 3}}},
-		{"01 ac02 64 01020304 05 06 e807 02 0a 03 05 00 00", Frame{Type: TypeAck, Ack: sampleAck()}},
+		{"01 ac02 64 07 01020304 05 06 e807 02 0a 03 05 00 00", Frame{Type: TypeAck, Ack: sampleAck()}},
 		{"02", Frame{Type: TypePing}},
 		{"030102030405060708", Frame{Type: TypeChallenge, Challenge: ChallengeFrame{challenge}}},
 		{"040102030405060708", Frame{Type: TypeResponse, Response: ResponseFrame{challenge}}},
 		{"05 ac02 07", Frame{Type: TypePathState, PathState: PathStateFrame{300, 7}}},
-		{"06 0102 02 01 0000 0003 c801 01f4 0004", Frame{Type: TypeDelays, Delays: delays}},
+		{"06 0102 02 01 0000 0003 0009 c801 01f4 0004 0000", Frame{Type: TypeDelays, Delays: delays}},
 		{"07 1234 56789a", Frame{Type: TypeLaneMark, LaneMark: LaneMarkFrame{0x1234, 0x56789A}}},
 		{"08 1234 56789a 8040", Frame{Type: TypeGaveUp, GaveUp: GaveUpFrame{0x1234, 0x56789A, MaxGaveUp}}},
 		{"09 81 01 0002 45aa", Frame{Type: TypeConfig, Config: ConfigFrame{129, payload}}},
@@ -162,11 +162,12 @@ func TestFramesRefused(t *testing.T) {
 		"0c 8080808010":                          ErrRange, // path 2^32
 		"0c ffffffffffffffff7f":                  ErrRange,
 		"0c ffffffffffffffffffffff01":            ErrRange,
-		"01 01 05 00000000 00 00 00 00 06":       ErrRange, // first range below 0
-		"01 01 05 00000000 00 00 00 40 00":       ErrRange, // 65 ranges
-		"01 01 05 00000000 00 00 00 01 04 00":    ErrRange, // no number left for a second range
-		"01 01 05 00000000 00 00 00 01 00 04 00": ErrRange,
-		"01 01 05 00000000 00 00 00 01 00 00 04": ErrRange,
+		"01 01 05 06 00000000 00 00 00 00 00":    ErrRange, // the last to come below 0
+		"01 01 05 00 00000000 00 00 00 00 06":    ErrRange, // first range below 0
+		"01 01 05 00 00000000 00 00 00 40 00":    ErrRange, // 65 ranges
+		"01 01 05 00 00000000 00 00 00 01 04 00": ErrRange, // no number left for a second range
+		"01 01 05 00 00000000 00 00 00 01 00 04 00": ErrRange,
+		"01 01 05 00 00000000 00 00 00 01 00 00 04": ErrRange,
 	}
 	for text, want := range tests {
 		if _, err := Next(unhex(t, text), new(Frame)); !errors.Is(err, want) {
