@@ -236,7 +236,7 @@ func (p *Path) learn(now mono.Time, r *recovery.Result) {
 	inflight, _ := p.Sent.Inflight()
 	p.CC.OnAck(congestion.Sample{
 		Now: now, Acked: r.AckedBytes, Lost: r.LostBytes, Spurious: int64(r.Late) * congestion.MTU, Inflight: inflight,
-AckedSent: newestSent(r.Acked), LostSent: newestSent(r.Lost), Latest: p.Sent.RTT.Latest(),
+		AckedSent: newestSent(r.Acked), LostSent: newestSent(r.Lost), Latest: p.Sent.RTT.Latest(),
 		Rate: r.Rate, SendRate: r.SendRate, AppLimited: r.Limited, Span: r.Span, Round: r.Round,
 		RTT: p.Sent.RTT.Smoothed(), Flight: p.Sent.Flight(), Busy: p.Sent.Busy(), MinRTT: p.Sent.RTT.Min(),
 		Queue: p.Queue(now), RoundQueue: r.RoundQueue, Deviation: p.Sent.Delay.Deviation(),
