@@ -15,7 +15,7 @@ import (
 // options are the choices a user has, by name.
 type options struct {
 	profile, scheduler, congestion string
-	call                           bool
+	call, keep                     bool
 }
 
 // adjust turns the names into the tunnels' parameters.
@@ -36,7 +36,9 @@ func (o options) adjust() (func(*engine.Params), error) {
 	if control == congestion.UseNone && scheduler != sched.Weighted {
 		return nil, fmt.Errorf("congestion control none works with the scheduler weighted only")
 	}
-	return func(p *engine.Params) { p.Profile, p.Scheduler, p.Congestion = profile, scheduler, control }, nil
+	return func(p *engine.Params) {
+		p.Profile, p.Scheduler, p.Congestion, p.KeepPaths = profile, scheduler, control, o.keep
+	}, nil
 }
 
 // choiceProfiles are the cells on which choices are compared.
@@ -48,7 +50,7 @@ func choices(only string, seeds, workers int, down bool, o options) {
 	var rows []options
 	for _, s := range []string{"earliest", "greedy", "weighted", "redundant"} {
 		for _, c := range []string{"bbr", "cubic", "newreno", "none"} {
-			row := options{o.profile, s, c, true}
+			row := options{profile: o.profile, scheduler: s, congestion: c, call: true}
 			if _, err := row.adjust(); err == nil && strings.Contains(s+" "+c, only) {
 				rows = append(rows, row)
 			}

@@ -36,6 +36,7 @@ func main() {
 	flag.StringVar(&o.scheduler, "scheduler", "earliest", "earliest, greedy, weighted or redundant")
 	flag.StringVar(&o.congestion, "congestion", "bbr", "bbr, cubic, newreno or none")
 	alone := flag.Bool("alone", false, "show also what the same flow gets over the best of the links alone, and sort by the share of that")
+	flag.BoolVar(&o.keep, "keep", false, "take no path from flows when the gain is below one")
 	flag.BoolVar(&o.call, "call", false, "a call beside the flow: its delay and loss are shown")
 	flag.Parse()
 	if *set == "mpp" {

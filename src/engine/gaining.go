@@ -16,13 +16,36 @@ type gaining struct {
 	bytes int64 // inner bytes acknowledged since
 	busy  bool  // a spread flow waited for a path since
 	ways  [gain.MaxWays]gain.Way
+	marks [gain.MaxWays]mark
+	mark  int // of marks that were given out
 }
 
 // arrived counts a packet that was acknowledged.
-func (g *gaining) arrived(s *recovery.Packet) {
+func (g *gaining) arrived(p *path.Path, s *recovery.Packet) {
 	if s.Buf != nil && s.Control&controlCopy == 0 {
 		g.bytes += int64(s.Buf.Len())
+		p.Carried += int64(s.Buf.Len())
 	}
+}
+
+// since is what a path carried since the last slot.
+func (g *gaining) since(p *path.Path) int64 {
+	for i := range g.marks {
+		if g.marks[i].path == p.ID {
+			was := g.marks[i].carried
+			g.marks[i].carried = p.Carried
+			return p.Carried - was
+		}
+	}
+	g.marks[g.mark%len(g.marks)] = mark{p.ID, p.Carried}
+	g.mark++
+	return p.Carried
+}
+
+// mark is what a path had carried when a slot ended.
+type mark struct {
+	path    uint32
+	carried int64
 }
 
 // waits notes that no path took a flow's next packet.
@@ -38,12 +61,14 @@ func (t *Tunnel) measureGain(now mono.Time) {
 	l := gain.Look{Bytes: g.bytes, Time: took, Busy: g.busy, Flows: len(t.lanes.active), Ways: g.ways[:0]}
 	for _, p := range t.eligible {
 		if t.sched.Spreads(p.ID) && len(l.Ways) < len(g.ways) {
-			l.Ways = append(l.Ways, gain.Way{Path: p.ID, Capacity: t.innerCapacity(p), Base: p.Base()})
+			l.Ways = append(l.Ways, gain.Way{
+				Path: p.ID, Capacity: t.innerCapacity(p), Bytes: g.since(p), Base: p.Base(), Sure: p.Sent.Delay.Deviation() < calmDeviation,
+			})
 		}
 	}
 	first := g.began == 0
 	g.began, g.bytes, g.busy = now, 0, false
-	if first || !g.meter.Look(now, &l) {
+	if first || !g.meter.Look(now, &l) || t.params.KeepPaths {
 		return
 	}
 	t.sched.Bar(t.gaining.meter.Barred())

@@ -54,6 +54,8 @@ const (
 	mostLoss    = 65536 * 15 / 16
 	// laneIdle is how long a flow keeps its lane without sending.
 	laneIdle = 2 * time.Second
+	// calmDeviation of the delay is what queues of our own make; above it a path jitters.
+	calmDeviation = 3 * time.Millisecond
 	// configEvery is how often the session's configuration is repeated until it is acknowledged.
 	configEvery = 200 * time.Millisecond
 	// pardon is how long no flow is asked to slow down after a path was lost: what queues then is the failure's doing, and
@@ -90,6 +92,8 @@ type Params struct {
 	Scheduler sched.Kind
 	// Congestion is the congestion control of paths that do not ask for another; none needs the scheduler "weighted".
 	Congestion congestion.Kind
+	// KeepPaths has the gain measured only: no path is taken from flows because of it.
+	KeepPaths bool
 	// CopyMetered lets the scheduler "redundant" send copies over metered links, too.
 	CopyMetered bool
 	// QueueBytes, RepairBytes and LaneBytes bound the memory; 0 means the defaults.

@@ -91,7 +91,7 @@ func (t *Tunnel) settle(p *path.Path, s *recovery.Packet) {
 	case s.Buf != nil:
 		p.MTU.Proved(int(s.Wire) - p.Overhead)
 	}
-	t.gaining.arrived(s)
+	t.gaining.arrived(p, s)
 	t.release(s.Buf)
 }
 

@@ -14,7 +14,8 @@ import (
 type Inferred struct {
 	rate      float64 // bytes per second
 	delivered maxFilter
-	round     int64 // best delivery rate since the last judgement
+	sum       int64 // of the delivery rates since the last judgement, and their number
+	samples   int64
 	acked     int64 // bytes since then
 	lost      int64
 	usual     float64 // share lost while nothing piles up
@@ -22,6 +23,8 @@ type Inferred struct {
 	searching bool
 	backed    bool
 	rounds    int
+	unjudged  int  // rounds since the last judgement
+	hold      bool // what comes now was sent before the last back-off
 	rtt       time.Duration
 }
 
@@ -44,7 +47,7 @@ func (i *Inferred) OnAck(s Sample) {
 	i.limited = s.AppLimited && float64(s.Rate) < i.rate*inferredUsed
 	if s.Rate > 0 && (!s.AppLimited || s.Rate > i.delivered.get()) {
 		i.delivered.update(s.Rate)
-		i.round = max(i.round, s.Rate)
+		i.sum, i.samples = i.sum+s.Rate, i.samples+1
 	}
 	if !s.Round {
 		return
@@ -53,10 +56,17 @@ func (i *Inferred) OnAck(s Sample) {
 		i.rounds = 0
 		i.delivered.advance()
 	}
+	if i.hold {
+		i.hold = false
+		i.sum, i.samples, i.acked, i.lost = 0, 0, 0, 0
+		return
+	}
+	i.unjudged++
 	piled := s.RoundQueue > inferredQueue+inferredNoise*s.Deviation
-	if i.acked+i.lost >= inferredTelling || piled || i.searching && i.lost == 0 {
+	if i.acked+i.lost >= inferredTelling || i.unjudged >= inferredRounds || piled || i.searching && i.lost == 0 {
 		i.judge(piled, s.RoundQueue > inferredQueue/4+inferredNoise*s.Deviation)
-		i.round, i.acked, i.lost = 0, 0, 0
+		i.hold = i.backed
+		i.sum, i.samples, i.acked, i.lost, i.unjudged = 0, 0, 0, 0, 0
 	}
 }
 
@@ -69,27 +79,46 @@ func (i *Inferred) judge(piled, queue bool) {
 	share := float64(i.lost) / total
 	// Few packets make a share that says little: two deviations are allowed for.
 	noise := 2 * math.Sqrt(i.usual*MTU/total)
+	again := i.backed
 	i.backed = piled || share > i.usual+inferredLoss+noise
 	switch {
 	case i.backed:
-		i.rate = min(i.rate, max(float64(i.round)*inferredBack, i.rate*inferredBackMost))
-		i.searching = false
+		i.backOff(again)
 	case i.limited:
 	case i.searching:
-		i.rate *= inferredSearch
+		i.grow(inferredSearch)
 	case queue:
-		i.rate *= inferredCreep
+		i.grow(inferredCreep)
 	default:
-		i.rate *= inferredGrowth
+		i.grow(inferredGrowth)
 	}
 	if !piled {
 		// What is lost without a queue is the link's own; it is learnt slowly, so that a policer is not learnt as a bad link.
 		i.usual += (min(share, inferredUsual) - i.usual) / 16
 	}
-	if most := float64(i.delivered.get()) * inferredMost; most > 0 {
-		i.rate = min(i.rate, max(most, float64(perSecond(MinWindow, i.rtt))))
-	}
 	i.rate = max(i.rate, inferredLeast)
+}
+
+// grow raises the rate, but not beyond what was delivered lately allows.
+func (i *Inferred) grow(by float64) {
+	i.rate = max(i.rate, min(i.rate*by, float64(i.delivered.get())*inferredMost))
+}
+
+// backOff goes down to what was delivered. That it was once more is believed until the next back-off in a row.
+func (i *Inferred) backOff(again bool) {
+	i.searching = false
+	to := i.rate * inferredBackMost
+	if i.samples > 0 {
+		mean := i.sum / i.samples
+		to = max(to, float64(mean)*inferredBack)
+		if again {
+			i.delivered.set(mean)
+		}
+	}
+	if !again {
+		to = max(to, float64(i.delivered.get())*inferredBackFirst)
+	}
+	i.rate = min(i.rate, to)
 }
 
 // OnSilence halves the rate.

@@ -91,11 +91,15 @@ const (
 	// inferredUsed of the rate must be delivered for it to count as used.
 	inferredUsed = 0.75
 	// inferredTelling is how many bytes must have been acknowledged or lost for their shares to say something.
+	// After inferredRounds they are taken as they are.
 	inferredTelling = 32 * MTU
+	inferredRounds  = 4
 	// inferredBack is the share of what was delivered that is sent after trouble, inferredBackMost the least share of the
 	// rate that one round can leave.
-	inferredBack     = 0.95
-	inferredBackMost = 0.7
+	inferredBack = 0.95
+	// inferredBackFirst is the least share of the best rate of late that the first back-off leaves.
+	inferredBackMost  = 0.7
+	inferredBackFirst = 0.8
 	// inferredLoss beyond the usual share lost is trouble, and inferredUsual is the most that is believed to be usual.
 	inferredLoss  = 0.04
 	inferredUsual = 0.10

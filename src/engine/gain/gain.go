@@ -20,7 +20,7 @@ const (
 	// Patience is how long the gain must be too low, in slots of Slot.
 	Patience = 8
 	// low is a gain that counts as below one, in percent: capacities are estimates.
-	low = 97
+	low = 95
 	// settle and trial are the slots of a trial that are passed over and that count.
 	settle = 2
 	trial  = 4
@@ -37,16 +37,33 @@ const (
 	// weight is the share of a slot in the mean that is shown, and forgotten the pause after which there is none.
 	weight    = 8
 	forgotten = 10 * time.Second
+	// proofSlots is the window in slots for which it is remembered at least what a path carried.
+	proofSlots = 24
+	// proofWeight is the share of a slot in that.
+	proofWeight = 4
 	// MaxWays bounds the paths looked at.
 	MaxWays = 16
 )
 
 // Way is one path that spread flows may take.
 type Way struct {
-	// Path is its id; Capacity is in inner bytes per second, net of loss; Base is its delay on the common scale.
+	// Path is its id; Capacity is what it is believed to carry, in inner bytes per second, net of loss; Bytes are those of
+	// Look.Bytes that it carried; Base is its delay on the common scale.
 	Path     uint32
 	Capacity int64
+	Bytes    int64
 	Base     time.Duration
+	// Sure says that the path does not jitter, so that Capacity can be believed; else no more counts than what it carried.
+	Sure bool
+}
+
+// proof is what a path has really carried, at most, in this window of time and the one before, in the mean over four slots: where
+// the delay jitters estimates of the capacity may be far too high, and a gain that is too low for that reason would bar paths
+// without need.
+type proof struct {
+	path        uint32
+	mean        int64
+	now, before int64
 }
 
 // Look is what a slot brought.
@@ -84,6 +101,9 @@ type Meter struct {
 	until  mono.Time // when the bar ends
 	next   mono.Time // no trial before
 	pause  time.Duration
+	proofs [MaxWays]proof
+	proven int // of proofs in use
+	age    int // slots in the window of proofs
 	flows  int
 	trials uint64
 	bars   uint64
@@ -109,8 +129,10 @@ func (m *Meter) Look(now mono.Time, l *Look) (changed bool) {
 	rate := perSecond(l.Bytes, l.Time)
 	var best, all int64
 	slowest := -1
+	m.prove(l)
 	for i, w := range l.Ways {
-		best, all = max(best, w.Capacity), all+w.Capacity
+		capacity := m.capacity(&w)
+		best, all = max(best, capacity), all+capacity
 		if slowest < 0 || w.Base > l.Ways[slowest].Base {
 			slowest = i
 		}
@@ -144,12 +166,65 @@ func (m *Meter) Look(now mono.Time, l *Look) (changed bool) {
 	}
 	m.before = max(m.sum/int64(m.slots), m.usual)
 	m.slots, m.sum = 0, 0
-	if (all-l.Ways[slowest].Capacity)*100 < m.before*spare {
+	if (all-m.capacity(&l.Ways[slowest]))*100 < m.before*spare {
 		return false // the others could not carry it
 	}
 	m.phase, m.barred, m.flows = trying, l.Ways[slowest].Path, l.Flows
 	m.trials++
 	return true
+}
+
+// prove notes what the paths carried.
+func (m *Meter) prove(l *Look) {
+	if m.age++; m.age >= proofSlots {
+		m.age = 0
+		kept := 0
+		for _, p := range m.proofs[:m.proven] {
+			if p.now > 0 { // else it is gone, or idle for long
+				m.proofs[kept] = proof{p.path, p.mean, 0, p.now}
+				kept++
+			}
+		}
+		m.proven = kept
+	}
+	for _, w := range l.Ways {
+		rate := perSecond(w.Bytes, l.Time)
+		i := m.find(w.Path)
+		switch {
+		case i >= 0:
+			p := &m.proofs[i]
+			p.mean += (rate - p.mean) / proofWeight
+			p.now = max(p.now, p.mean)
+		case m.proven < MaxWays:
+			m.proofs[m.proven] = proof{w.Path, rate, rate, 0}
+			m.proven++
+		}
+	}
+}
+
+// capacity is what a path alone would carry, as far as it can be told.
+func (m *Meter) capacity(w *Way) int64 {
+	if w.Sure {
+		return w.Capacity
+	}
+	return min(w.Capacity, m.shown(w.Path))
+}
+
+// shown is what a path has carried lately at most, in bytes per second.
+func (m *Meter) shown(path uint32) int64 {
+	if i := m.find(path); i >= 0 {
+		return max(m.proofs[i].now, m.proofs[i].before)
+	}
+	return 0
+}
+
+func (m *Meter) find(path uint32) int {
+	for i := range m.proofs[:m.proven] {
+		if m.proofs[i].path == path {
+			return i
+		}
+	}
+	return -1
 }
 
 // judge looks at a slot of a trial.

@@ -84,6 +84,8 @@ type Path struct {
 	MTU  MTU
 	Peer Address
 
+	// Carried is how many bytes of inner packets were acknowledged on the path, without copies.
+	Carried int64
 	// Busy is set while the link's sender has no room.
 	Busy bool
 	// ConnID is the peer's name for the path; 0 until the tunnel has computed it.
