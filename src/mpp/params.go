@@ -40,6 +40,8 @@ const (
 	// lateFactor times the predicted time (and lateSlack) is when data on a subflow is sent again on others.
 	lateFactor = 1.5
 	lateSlack  = 10 * time.Millisecond
+	// headBytes is how much behind the first byte that is missing counts as what the reader waits for.
+	headBytes = 64 << 10
 	// againAfter is how long what a receiver had no room for waits to be sent again.
 	againAfter = 50 * time.Millisecond
 	// estimateSpan is how long a rate or a least round trip counts at most, twice that at the longest.

@@ -12,7 +12,7 @@ import (
 var profile = flag.String("profile", "", "only profiles whose name contains this; all: every one. Default: those that are hard")
 
 // hardProfiles are those that were ever missed.
-var hardProfiles = []string{"rtt_320", "jit_20", "bw_10to1", "lte_geo", "congested"}
+var hardProfiles = []string{"rtt_320", "jit_20", "bw_10to1", "lte_geo", "congested", "stalling", "stalling_geo"}
 
 func isChosen(name string) bool {
 	if *profile == "" {
@@ -21,36 +21,40 @@ func isChosen(name string) bool {
 	return *profile == "all" || strings.Contains(name, *profile)
 }
 
-// A profile is two links as DESIGN.md has them: Mbit/s, milliseconds of round trip and of jitter, percent of loss.
-type profileLink struct{ rate, rtt, jitter, loss float64 }
+// A profile is two links as DESIGN.md has them: Mbit/s, milliseconds of round trip and of jitter, percent of loss. With
+// stalls, each connection is held up for more than a round trip every so many seconds.
+type profileLink struct{ rate, rtt, jitter, loss, stalls float64 }
 
 var profiles = []struct {
 	name string
 	a, b profileLink
 }{
-	{"baseline", profileLink{50, 20, 0, 0}, profileLink{50, 20, 0, 0}},
-	{"rtt_40", profileLink{50, 20, 0, 0}, profileLink{50, 40, 0, 0}},
-	{"rtt_70", profileLink{50, 20, 0, 0}, profileLink{50, 70, 0, 0}},
-	{"rtt_120", profileLink{50, 20, 0, 0}, profileLink{50, 120, 0, 0}},
-	{"rtt_320", profileLink{50, 20, 0, 0}, profileLink{50, 320, 0, 0}},
-	{"jit_5", profileLink{50, 20, 5, 0}, profileLink{50, 20, 5, 0}},
-	{"jit_20", profileLink{50, 20, 20, 0}, profileLink{50, 20, 20, 0}},
-	{"loss_05", profileLink{50, 20, 0, 0.5}, profileLink{50, 20, 0, 0.5}},
-	{"loss_2", profileLink{50, 20, 0, 2}, profileLink{50, 20, 0, 2}},
-	{"bw_4to1", profileLink{50, 20, 0, 0}, profileLink{12, 20, 0, 0}},
-	{"bw_10to1", profileLink{100, 20, 0, 0}, profileLink{10, 20, 0, 0}},
-	{"dual_lte", profileLink{40, 30, 5, 0.5}, profileLink{25, 45, 8, 0.5}},
-	{"fiber_lte", profileLink{300, 8, 0, 0}, profileLink{30, 40, 8, 0.5}},
-	{"lte_starlink", profileLink{40, 35, 8, 0}, profileLink{100, 50, 25, 1}},
-	{"lte_geo", profileLink{40, 35, 0, 0}, profileLink{20, 320, 20, 0.5}},
-	{"congested", profileLink{20, 50, 20, 2}, profileLink{15, 60, 25, 2}},
+	{"baseline", profileLink{50, 20, 0, 0, 0}, profileLink{50, 20, 0, 0, 0}},
+	{"rtt_40", profileLink{50, 20, 0, 0, 0}, profileLink{50, 40, 0, 0, 0}},
+	{"rtt_70", profileLink{50, 20, 0, 0, 0}, profileLink{50, 70, 0, 0, 0}},
+	{"rtt_120", profileLink{50, 20, 0, 0, 0}, profileLink{50, 120, 0, 0, 0}},
+	{"rtt_320", profileLink{50, 20, 0, 0, 0}, profileLink{50, 320, 0, 0, 0}},
+	{"jit_5", profileLink{50, 20, 5, 0, 0}, profileLink{50, 20, 5, 0, 0}},
+	{"jit_20", profileLink{50, 20, 20, 0, 0}, profileLink{50, 20, 20, 0, 0}},
+	{"loss_05", profileLink{50, 20, 0, 0.5, 0}, profileLink{50, 20, 0, 0.5, 0}},
+	{"loss_2", profileLink{50, 20, 0, 2, 0}, profileLink{50, 20, 0, 2, 0}},
+	{"bw_4to1", profileLink{50, 20, 0, 0, 0}, profileLink{12, 20, 0, 0, 0}},
+	{"bw_10to1", profileLink{100, 20, 0, 0, 0}, profileLink{10, 20, 0, 0, 0}},
+	{"dual_lte", profileLink{40, 30, 5, 0.5, 0}, profileLink{25, 45, 8, 0.5, 0}},
+	{"fiber_lte", profileLink{300, 8, 0, 0, 0}, profileLink{30, 40, 8, 0.5, 0}},
+	{"lte_starlink", profileLink{40, 35, 8, 0, 0}, profileLink{100, 50, 25, 1, 0}},
+	{"lte_geo", profileLink{40, 35, 0, 0, 0}, profileLink{20, 320, 20, 0.5, 0}},
+	{"congested", profileLink{20, 50, 20, 2, 0}, profileLink{15, 60, 25, 2, 0}},
+	{"stalling", profileLink{50, 20, 0, 0, 1}, profileLink{50, 20, 0, 0, 1}},
+	{"stalling_geo", profileLink{40, 35, 0, 0, 0}, profileLink{20, 320, 0, 0, 1}},
 }
 
 // pipe is a TCP connection with bbr over the link: paced at its rate once it has grown to it, a loss holds all behind it
 // up until it was sent again, jitter keeps the order.
 func (l profileLink) pipe() pipeParams {
 	ms := func(v float64) time.Duration { return time.Duration(v * 1e6) }
-	p := pipeParams{rate: mbit(l.rate) * (1 - l.loss/100), delay: ms(l.rtt / 2), queue: 30 * time.Millisecond, jitter: ms(l.jitter), grows: true}
+	p := pipeParams{rate: mbit(l.rate) * (1 - l.loss/100), delay: ms(l.rtt / 2), queue: 30 * time.Millisecond, jitter: ms(l.jitter), grows: true,
+		stalls: time.Duration(l.stalls * 1e9)}
 	if l.loss > 0 {
 		p.hold = l.loss / 100 // of each packet of a record
 	}

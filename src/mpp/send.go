@@ -266,7 +266,7 @@ func (c *Conn) checkLate(now mono.Time) {
 			if now <= f.late {
 				break
 			}
-			if !f.told {
+			if !f.told && c.urgent(now, f) {
 				f.told = true
 				if f.seg.flights == 1 {
 					c.lose(f.seg, now)
@@ -274,6 +274,13 @@ func (c *Conn) checkLate(now mono.Time) {
 			}
 		}
 	}
+}
+
+// urgent reports whether what is late is to be sent again now: what holds the reader up, all of it if there is nothing
+// else that may be sent, and the rest only once it is very late. A loss on a subflow makes everything behind it late that comes all the
+// same a round trip later; to send all that again would cost the other subflows more than it gains.
+func (c *Conn) urgent(now mono.Time, f *flight) bool {
+	return f.seg.From < c.acked+headBytes || now > f.late.Add(f.late.Sub(f.at)) || min(c.written, c.limit) < c.sent+headBytes
 }
 
 // resize makes the send buffer fit the subflows: so much must be kept until the slowest has answered.
@@ -319,6 +326,7 @@ func (c *Conn) NextTimeout() mono.Time {
 		for _, f := range s.flying() {
 			if !f.told {
 				at(f.late + 1)
+				at(f.late.Add(f.late.Sub(f.at)) + 1)
 				break
 			}
 		}

@@ -26,6 +26,8 @@ type pipeParams struct {
 	// deviation of each record's delay, in order.
 	grows  bool
 	jitter time.Duration
+	// stalls is how often everything is held up for more than a round trip, as after losses that were lost again.
+	stalls time.Duration
 }
 
 // pipe is one direction.
@@ -65,6 +67,9 @@ func (p *pipe) write(now mono.Time, b []byte) {
 			held = held.Add(2*p.delay + p.queue/2)
 			at = mono.Max(at, held)
 		}
+	}
+	if p.stalls > 0 && p.rng.Float64() < float64(len(b))/p.rate/p.stalls.Seconds() {
+		at = mono.Max(at, p.free.Add(4*p.delay+p.queue))
 	}
 	if p.jitter > 0 {
 		at = at.Add(max(-p.delay, time.Duration(p.rng.NormFloat64()*float64(p.jitter))))
