@@ -35,6 +35,7 @@ var rooms = []room{
 	{path: "config", layer: 6, users: []string{"portal", "cmd", "enrol"}, alone: []string{"github.com/digineo/go-uci/v2"}},
 	{path: "streams", layer: 7},
 	{path: "socks", layer: 7},
+	{path: "sockmap", layer: 7, alone: []string{"github.com/cilium/ebpf"}},
 	{path: "transport", layer: 7},
 	{path: "system", layer: 7, alone: []string{
 		"golang.zx2c4.com/wireguard/tun", "github.com/vishvananda/netlink", "github.com/google/nftables",

@@ -200,6 +200,7 @@ func (s *proxyServer) options(nets []netip.Prefix) socks.Options {
 	return socks.Options{
 		Allow: nets, Connector: s.connector, Guard: s.guard, Bind: s.section.Bind, UDP: s.section.UDP,
 		MaxConnections: s.section.MaxConnections, Idle: s.section.IdleTimeout, ListenUDP: s.listenUDP,
+		Kernel: s.run.kernelRelay(s.section.MaxConnections),
 	}
 }
 

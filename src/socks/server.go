@@ -55,6 +55,14 @@ type Options struct {
 	ListenUDP func() (*net.UDPConn, error)
 	// Resolve finds a name's addresses; nil means the system's resolver.
 	Resolve func(ctx context.Context, name string) ([]netip.Addr, error)
+	// Kernel, if not nil, relays between two TCP connections; it leaves to splicing what it cannot take.
+	Kernel Kernel
+}
+
+// Kernel is another way than splicing to relay inside the kernel.
+type Kernel interface {
+	// Relay does what the function Relay does. After an error nothing has happened.
+	Relay(a, b *net.TCPConn, idle time.Duration) (up, down uint64, err error)
 }
 
 // Counts are a server's sums.
@@ -349,8 +357,17 @@ func (s *Server) relay(conn *net.TCPConn, out Stream, answer []byte) error {
 		abort(out)
 		return nil
 	}
-	up, down := Relay(conn, out, s.Idle)
+	up, down := s.copy(conn, out)
 	s.counts.up.Add(up)
 	s.counts.down.Add(down)
 	return nil
+}
+
+func (s *Server) copy(conn *net.TCPConn, out Stream) (up, down uint64) {
+	if tcp, ok := out.(*net.TCPConn); ok && s.Kernel != nil {
+		if up, down, err := s.Kernel.Relay(conn, tcp, s.Idle); err == nil {
+			return up, down
+		}
+	}
+	return Relay(conn, out, s.Idle)
 }
