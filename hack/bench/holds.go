@@ -99,7 +99,7 @@ func (b *bench) lanes() error {
 		}
 		b.say("[%d/%d] %s: %s Mbit/s, %d lost, 95 %% waited less than %s ms", i+1, len(cells), c.name, mbit(rate), s.lost, endless(holdAt(s.holds, 0.95)))
 		all = append(all, b.holdLine(t, c, s, rate))
-		axes := chart.Axes{Title: "How long packets waited for order", X: "ms", Y: "% of those that waited", MaxX: 512}
+		axes := chart.Axes{Title: "How long packets waited for order", X: "ms", Y: "% of those that waited", MaxX: 256}
 		if err := b.save("holds.svg", chart.Lines(axes, all...)); err != nil {
 			return err
 		}
