@@ -77,6 +77,9 @@ func (b *bench) profiles() error {
 		if err := b.judgeCell(c, r, &plain, tables); err != nil {
 			return err
 		}
+		if err := b.write(b.head()); err != nil { // the run is a long one, and what it found is of use before its end
+			return err
+		}
 	}
 	return nil
 }
