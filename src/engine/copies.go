@@ -3,7 +3,6 @@ package engine
 import (
 	"time"
 
-	"mpproxy/src/engine/congestion"
 	"mpproxy/src/engine/flowq"
 	"mpproxy/src/engine/mono"
 	"mpproxy/src/engine/path"
@@ -100,43 +99,6 @@ func (t *Tunnel) sendCopies(now mono.Time, p *path.Path, c *copies, out *Batch) 
 		t.counts.Copies++
 		t.sendData(now, p, load, true, out)
 	}
-}
-
-// copyTail sends the last packets that went over p over a second path, too, if one has nothing to do: nothing follows them, so that a
-// loss among them would be noticed late, and the copies are there before.
-func (t *Tunnel) copyTail(now mono.Time, p *path.Path, out *Batch) {
-	if t.params.Scheduler == sched.Redundant {
-		return
-	}
-	var second *path.Path
-	var secondAt time.Duration
-	for _, o := range t.eligible {
-		if _, packets := o.Sent.Inflight(); o == p || o.Metered || o.Metric != t.metric || packets > tailIdle || !o.CanSend() {
-			continue
-		}
-		if at := o.Arrival(now, congestion.MTU, 1); second == nil || at < secondAt {
-			second, secondAt = o, at
-		}
-	}
-	if second == nil {
-		return
-	}
-	p.Sent.Newest(tailCopies, func(load *recovery.Payload) {
-		if load.Control != 0 || load.PartID != 0 || load.Copies > 0 || !load.Laned && !isTCP(load.Buf.Bytes()) {
-			return // each packet of a call is its flow's last for a while: those have copies by choice
-		}
-		again := *load
-		again.Buf, again.Control = load.Buf.Retain(), controlCopy
-		t.held += int64(again.Buf.Len())
-		t.counts.Copies++
-		t.sendData(now, second, again, true, out)
-	})
-}
-
-// isTCP reports a TCP segment.
-func isTCP(pkt []byte) bool {
-	info, ok := flowq.ParseIP(pkt)
-	return ok && info.Proto == flowq.ProtoTCP && !info.PureAck
 }
 
 // sendAllCopies is for copies that had to wait.

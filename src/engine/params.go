@@ -29,9 +29,6 @@ const (
 	// ackCopyMin and ackCopyMax bound how often acknowledgements travel on a second path too.
 	ackCopyMin = 25 * time.Millisecond
 	ackCopyMax = 100 * time.Millisecond
-	// tailCopies packets at the end of a burst go over a second path, too, that has at most tailIdle packets on the way.
-	tailCopies = 2
-	tailIdle   = 4
 	// ackCost bytes per acknowledgement keep those (some 100 bytes each) to a tenth of what the paths carry, as far as that is known,
 	// with at most ackSpacingMax between two.
 	ackCost       = 1000

@@ -313,9 +313,6 @@ func (t *Tunnel) sendProbes(now mono.Time, p *path.Path, out *Batch) {
 		return
 	}
 	tail, tell := t.Backlog() == 0 && now >= p.TailAt(), t.params.Initiator && now >= p.TellAt()
-	if tail {
-		t.copyTail(now, p, out)
-	}
 	if p.Probe(now, t.lastData) || tail || tell {
 		t.sendProbe(now, p, tell, out)
 	}

@@ -31,9 +31,6 @@ func shortTransfers(t *testing.T, seed uint64, links []Link, bytes int64, count 
 		took = append(took, w.Now.Sub(began))
 		w.Run(300 * time.Millisecond)
 	}
-	if c := w.Server.Counts(); c.Copies == 0 || c.Copies > c.PacketsOut/4 {
-		t.Errorf("%d copies beside %d packets: ends of bursts are to be copied, and nothing else", c.Copies, c.PacketsOut)
-	}
 	slices.Sort(took)
 	return took
 }
@@ -46,7 +43,7 @@ func TestShortTransfers(t *testing.T) {
 	for _, c := range []struct {
 		bytes int64
 		count int
-		most  time.Duration // 95th percentile; without copies of the last packets 168 and 420 ms in the mean of more runs
+		most  time.Duration // 95th percentile; 168 and 420 ms in the mean of more runs
 	}{{30_000, 150, 180 * time.Millisecond}, {300_000, 40, 450 * time.Millisecond}} {
 		took := shortTransfers(t, 11, []Link{lossy(40 * time.Millisecond), lossy(60 * time.Millisecond)}, c.bytes, c.count)
 		t.Logf("%d bytes: p50 %v, p95 %v, p99 %v, mean %v", c.bytes, took[len(took)/2], took[len(took)*95/100], took[len(took)*99/100], mean(took))

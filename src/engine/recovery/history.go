@@ -162,23 +162,6 @@ func (h *History) Busy() time.Duration { return h.busy }
 // Full reports that no more packets can be kept.
 func (h *History) Full() bool { return h.next-h.base >= maxOutstanding-1 }
 
-// Newest calls fn with the payload of each of the newest n packets on the way that carry one, the older first; at most four
-// times n packets are looked at. The payloads stay the history's.
-func (h *History) Newest(n int, fn func(*Payload)) {
-	at := h.next
-	for seen, found := 0, 0; at > h.base && seen < 4*n && found < n; seen++ {
-		at--
-		if s := h.at(at); s.state == outstanding && s.Buf != nil {
-			found++
-		}
-	}
-	for ; at < h.next; at++ {
-		if s := h.at(at); s.state == outstanding && s.Buf != nil {
-			fn(&s.Payload)
-		}
-	}
-}
-
 // Oldest returns when the oldest outstanding packet was sent, or mono.Never.
 func (h *History) Oldest() mono.Time {
 	h.advance()
