@@ -161,8 +161,7 @@ return baseclass.extend({
 		this.update();
 
 		return E('div', [
-			E('div', { 'style': 'position:relative' }, [ this.svg, this.topDown, this.topUp,
-				E('span', { 'style': 'position:absolute;right:.5em;top:.2em' }, _('last 3 minutes')) ]),
+			E('div', { 'style': 'position:relative' }, [ this.svg, this.topDown, this.topUp ]),
 			this.legend, this.table
 		]);
 	},
@@ -181,7 +180,8 @@ return baseclass.extend({
 			...this.names.map(n => E('span', [
 				E('span', { 'style': 'display:inline-block;width:.8em;height:.8em;margin-right:.4em;background:%s'.format(this.colour(n)) }), n
 			])),
-			...(this.names.length > 1 ? [ E('span', { 'title': _('The most that one connection carried in these three minutes') }, [ E('span', { 'aria-hidden': 'true' }, '- - - '), _('best single connection alone') ]) ] : [])
+			...(this.names.length > 1 ? [ E('span', { 'title': _('The most that one connection carried in these three minutes') }, [ E('span', { 'aria-hidden': 'true' }, '- - - '), _('best single connection alone') ]) ] : []),
+			E('span', { 'style': 'margin-left:auto' }, _('last 3 minutes'))
 		]);
 
 		if (this.table.open)
