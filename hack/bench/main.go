@@ -46,6 +46,8 @@ var sections = []struct {
 	{"y1", "one TCP flow over clean links", (*bench).clean},
 	{"y8", "one TCP flow over lossy links", (*bench).lossy},
 	{"y3", "a link goes silent, or loses its carrier", (*bench).failover},
+	{"proxy", "relays between two unshaped networks: forwarding, ours, and others'", (*bench).proxies},
+	{"mppold", "old limits of proxies over several connections, beside one that has them", (*bench).oldLimits},
 	{"mpp", "the multipath proxy over the 16 profiles (PROFILE=name,name chooses)", (*bench).mppProfiles},
 	{"y5", "a call beside four flows that load links with deep buffers", (*bench).calls},
 	{"profiles", "Y2: the sixteen profiles, both ways, with cubic, bbr and QUIC inside, beside OpenVPN over MPTCP", (*bench).profiles},

@@ -26,8 +26,9 @@ type relayer struct {
 	name  string
 	needs []string // programs that may be missing
 	start func(d *direct, program string) error
-	plain bool // the client connects by itself
-	judge bool // its throughput is held against forwarding's
+	built string // added to the program's name: another build of it
+	plain bool   // the client connects by itself
+	judge bool   // its throughput is held against forwarding's
 }
 
 // relayers are measured one after the other, in every run.
@@ -35,6 +36,7 @@ func relayers() []relayer {
 	return []relayer{
 		{name: "forwarding with NAT", start: (*direct).startNAT, plain: true},
 		{name: "direct (splice)", judge: true, start: func(d *direct, program string) error { return d.startOurs(program, 0) }},
+		{name: "direct (sockmap)", built: "-sockmap", start: func(d *direct, program string) error { return d.startOurs(program, 0) }},
 		{name: "MPP over 1 link", start: func(d *direct, program string) error { return d.startOurs(program, 1) }},
 		{name: "MPP over 2 links", start: func(d *direct, program string) error { return d.startOurs(program, 2) }},
 		{name: "MPP over 4 links", start: func(d *direct, program string) error { return d.startOurs(program, 4) }},
@@ -65,11 +67,11 @@ func (b *bench) proxies() error {
 	results := map[string][]relayed{}
 	for run := range b.runs {
 		for _, c := range relayers() {
-			if missing := missingOf(c.needs); missing != "" {
-				b.say("%s: not run, there is no %s here (apt-get install microsocks dante-server shadowsocks-libev mptcpize)", c.name, missing)
+			if missing := c.missing(b.program); missing != "" {
+				b.say("%s: not run, there is no %s here", c.name, missing)
 				continue
 			}
-			r, err := d.relayRun(c, b.program)
+			r, err := d.relayRun(c, b.program+c.built)
 			if err != nil {
 				return joinClose(fmt.Errorf("%s: %w\n%s", c.name, err, d.logs()), d)
 			}
@@ -88,7 +90,7 @@ func (b *bench) proxies() error {
 func (b *bench) relayRows(c relayer, own, forwarding []relayed) {
 	section := "Proxy between two unshaped networks; control: forwarding with NAT"
 	if len(own) == 0 {
-		b.add(&row{section: section, what: c.name, unit: "", note: "not run: " + missingOf(c.needs) + " is not installed"})
+		b.add(&row{section: section, what: c.name, unit: "", note: "not run: there is no " + c.missing(b.program)})
 		return
 	}
 	take := func(from []relayed, f func(relayed) float64) (out []float64) {
@@ -125,8 +127,9 @@ func (b *bench) relayRows(c relayer, own, forwarding []relayed) {
 	b.add(share)
 }
 
-func missingOf(programs []string) string {
-	for _, p := range programs {
+// missing names a program that is not there, else it is empty.
+func (c relayer) missing(program string) string {
+	for _, p := range append(c.needs, program+c.built) {
 		if _, err := exec.LookPath(p); err != nil {
 			return p
 		}

@@ -24,7 +24,8 @@ const (
 )
 
 // runTCP plays one end of a transfer if this process was started for it, and ends the process then.
-// Words: serve | send|receive ADDRESS SECONDS [PROXY] | connects ADDRESS SECONDS [PROXY] | idle ADDRESS NUMBER [PROXY].
+// Words: serve | send|receive ADDRESS SECONDS [PROXY] | connects ADDRESS SECONDS [PROXY] | idle ADDRESS NUMBER [PROXY]
+// | stripes | stripe ADDRESS SECONDS FROM DEVICE DEVICE.
 // What the client wants is told to the server in the first byte.
 func runTCP() {
 	words := strings.Fields(os.Getenv(tcpVariable))
@@ -39,6 +40,10 @@ func runTCP() {
 		err = connectsTCP(words)
 	case "idle":
 		err = idleTCP(words)
+	case "stripes":
+		err = serveStripes()
+	case "stripe":
+		err = clientStripes(words)
 	default:
 		err = clientTCP(words)
 	}
