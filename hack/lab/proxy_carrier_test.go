@@ -102,3 +102,25 @@ func TestProxyThroughTunnel(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// TestProxyLinkComes: a connection that begins while a link is away uses that link as soon as it is there.
+func TestProxyLinkComes(t *testing.T) {
+	l := newLabWith(t, Options{Links: mustParse(t, "20M/10ms,20M/25ms"), RouterOptions: proxyOptions("option fallback 'none'")})
+	if err := l.Links[1].Carrier(false); err != nil {
+		t.Fatal(err)
+	}
+	startPortals(t, l)
+	go generous(listenIn(t, l, "server", ServerAddress+":8081"), 30<<20)
+	var before uint64
+	rate := download(t, l, ServerAddress+":8081", 30<<20, func() {
+		before = uint64(l.Links[1].Stats(Down).DeliveredBytes)
+		if err := l.Links[1].Carrier(true); err != nil {
+			t.Error(err)
+		}
+	})
+	after := uint64(l.Links[1].Stats(Down).DeliveredBytes)
+	t.Logf("%.1f Mbit/s, %d bytes over the link that came, %d before", rate/1e6, after, before)
+	if s := proxyStatus(t, l.Router); s.Multipath != 1 || before > 100_000 || after < 3<<20 {
+		t.Errorf("%d bytes over the link that came: %+v", after, s)
+	}
+}

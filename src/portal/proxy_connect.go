@@ -135,10 +135,10 @@ func (l *localProxy) ask(ctx context.Context, client socks.Client, route *config
 		return nil, err
 	}
 	l.mu.Lock()
-	if len(l.who) > 4*shownStreams {
-		clear(l.who)
+	if len(l.who) > manyStreams {
+		l.forgetEnded()
 	}
-	l.who[s.MID()] = [2]string{client.From.Addr().Unmap().String(), q.To.String()}
+	l.who[s.MID()] = whose{[2]string{client.From.Addr().Unmap().String(), q.To.String()}, far, route}
 	l.mu.Unlock()
 	return s, nil
 }

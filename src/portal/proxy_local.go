@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"mpproxy/src/config"
 	"mpproxy/src/engine/session"
 	"mpproxy/src/mpp"
 	"mpproxy/src/socks"
@@ -34,21 +35,29 @@ type localProxy struct {
 	direct  socks.Direct
 	root    *session.Keys // whose export the client has; the loop's
 	mu      sync.Mutex
-	who     map[uint64][2]string // client and destination by MID
+	who     map[uint64]whose // by MID
 	counts  struct{ multipath, plain, tunnelled, fallbacks, retries, mptcp atomic.Uint64 }
 	why     string          // of the last fallback, under mu
 	others  map[string]*far // remotes that have no session, by name; under mu
 	mptcp   mptcpState
 }
 
+// whose is what is known of a stream of a client's.
+type whose struct {
+	shown [2]string // client and destination
+	far   *far
+	route *config.Route
+}
+
 // startProxy starts the servers of the socks sections. Without any it only has the keys for streams of its own.
 func (r *local) startProxy() *localProxy {
 	p := r.run
-	l := &localProxy{portal: r, pool: mpp.NewPool(int(streamMemory(streamPool))), who: make(map[uint64][2]string)}
+	l := &localProxy{portal: r, pool: mpp.NewPool(int(streamMemory(streamPool))), who: make(map[uint64]whose)}
 	l.direct.Guard = p.guardOwn(true)
 	l.client = l.newClient(r.remote)
 	p.atEnd(l.closeClients)
 	l.follow(p.cfg)
+	p.group.start(funcTask{"links of the proxy", l.followLinks})
 	return l
 }
 
@@ -82,7 +91,7 @@ func (l *localProxy) status() *stats.Proxy {
 	slices.Sort(out.Listen)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	alive := make(map[uint64][2]string)
+	alive := make(map[uint64]whose)
 	out.FallbackWhy = l.why
 	for _, info := range l.allStreams() {
 		who, ok := l.who[info.MID]
@@ -91,7 +100,7 @@ func (l *localProxy) status() *stats.Proxy {
 		}
 		alive[info.MID] = who
 		if len(out.Streams) < shownStreams {
-			out.Streams = append(out.Streams, streamStatus(info, who))
+			out.Streams = append(out.Streams, streamStatus(info, who.shown))
 		}
 	}
 	l.who = alive

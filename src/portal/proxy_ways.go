@@ -2,9 +2,12 @@ package portal
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
+	"time"
 
 	"mpproxy/src/config"
 	"mpproxy/src/engine/mono"
@@ -137,5 +140,64 @@ func (k knownLink) dial(to string) func(context.Context) (net.Conn, error) {
 			d.Control = bindTo(k.device, k.mark)
 		}
 		return d.DialContext(ctx, "tcp", to)
+	}
+}
+
+// manyStreams is how many streams are remembered before those that have ended are looked for.
+const manyStreams = 1000
+
+// forgetEnded forgets whose the streams were that have ended; with the lock held.
+func (l *localProxy) forgetEnded() {
+	alive := make(map[uint64]whose)
+	for _, info := range l.allStreams() {
+		if w, ok := l.who[info.MID]; ok {
+			alive[info.MID] = w
+		}
+	}
+	l.who = alive
+}
+
+// followLinks lets streams use links that came up after they began.
+func (l *localProxy) followLinks(ctx context.Context) error {
+	tick := time.NewTicker(proxyLook)
+	defer tick.Stop()
+	for had := ""; ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		has := fmt.Sprint(l.links(ctx))
+		if has == had {
+			continue
+		}
+		had = has
+		l.mu.Lock()
+		l.forgetEnded()
+		all := maps.Clone(l.who)
+		l.mu.Unlock()
+		type course struct {
+			far   *far
+			route *config.Route
+		}
+		known := make(map[course][]streams.Way)
+		ways := make(map[*streams.Client]map[uint64][]streams.Way)
+		for mid, w := range all {
+			if w.route.Carrier == config.CarrierMPTCP {
+				continue // the kernel follows its links by itself
+			}
+			way, ok := known[course{w.far, w.route}]
+			if !ok {
+				way = l.waysTo(ctx, w.far, w.route)
+				known[course{w.far, w.route}] = way
+			}
+			if ways[w.far.client] == nil {
+				ways[w.far.client] = make(map[uint64][]streams.Way)
+			}
+			ways[w.far.client][mid] = way
+		}
+		for client, list := range ways {
+			client.Extend(list)
+		}
 	}
 }

@@ -40,13 +40,13 @@ type Client struct {
 	shaken   bool      // the secret is of a handshake of ours, not of a session
 	made     time.Time // when that was
 	doubt    bool      // the server may not know it any more
-	streams  map[*Stream]struct{}
+	streams  map[*Stream]*course
 	shelves  map[string]*shelf
 }
 
 // NewClient returns a client. instance is a random number of this start of the program: MIDs are never used twice.
 func NewClient(clock Clock, pool *mpp.Pool, instance uint32) *Client {
-	return &Client{clock: clock, pool: pool, instance: uint64(instance) << 32, streams: make(map[*Stream]struct{}), shelves: make(map[string]*shelf)}
+	return &Client{clock: clock, pool: pool, instance: uint64(instance) << 32, streams: make(map[*Stream]*course), shelves: make(map[string]*shelf)}
 }
 
 // SetSecret changes what new subflows are keyed with.
@@ -57,6 +57,15 @@ func (c *Client) SetSecret(s mpp.Secret) {
 		c.secret, c.has, c.ticket, c.shaken, c.doubt = s, true, 0, false, false
 	}
 }
+
+// course is the ways of a stream: how many subflows are kept over each, and the numbers that were given.
+type course struct {
+	kept map[string]int
+	ids  atomic.Uint32
+}
+
+// id tells ways apart: the same name may lead over another device now.
+func (w Way) id() string { return w.Name + " " + w.Key }
 
 // next takes a ticket.
 func (c *Client) next() (mpp.Secret, uint64, bool) {
@@ -81,13 +90,32 @@ func (c *Client) Open(ways []Way) (*Stream, error) {
 		c.mu.Unlock()
 	})
 	c.mu.Lock()
-	c.streams[s] = struct{}{}
+	k := &course{kept: make(map[string]int)}
+	c.streams[s] = k
+	c.extend(s, k, ways)
 	c.mu.Unlock()
-	ids := new(atomic.Uint32)
-	for _, w := range ways {
-		go c.keep(s, w, ids)
-	}
 	return s, nil
+}
+
+// Extend gives streams, by their numbers, the ways that they have not yet, as when a link came up; they keep those that
+// they have. A way that is there several times has as many subflows.
+func (c *Client) Extend(ways map[uint64][]Way) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for s, k := range c.streams {
+		c.extend(s, k, ways[s.MID()])
+	}
+}
+
+// extend is Extend for one; with the lock held.
+func (c *Client) extend(s *Stream, k *course, ways []Way) {
+	wanted := make(map[string]int)
+	for _, w := range ways {
+		if wanted[w.id()]++; wanted[w.id()] > k.kept[w.id()] {
+			k.kept[w.id()]++
+			go c.keep(s, w, &k.ids)
+		}
+	}
 }
 
 // Streams describes all streams that live.
