@@ -80,7 +80,8 @@ func (t *Tunnel) pathFor(now mono.Time, r *Received) (*path.Path, stats.Reason) 
 	if most, why := t.mostPaths(); !t.makeRoom(now, most) {
 		return nil, why
 	}
-	return t.OpenPath(now, PathSpec{ID: r.Path, Link: uint32(r.Link), Overhead: Overhead(r.From)}, netip.AddrPort{}), 0
+	bandwidth, rtt := t.past.recall(r.From.Addr())
+	return t.OpenPath(now, PathSpec{ID: r.Path, Link: uint32(r.Link), Overhead: Overhead(r.From), Bandwidth: bandwidth, RTT: rtt}, netip.AddrPort{}), 0
 }
 
 // Overhead is what IP and UDP headers to that address take.

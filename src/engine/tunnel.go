@@ -37,6 +37,7 @@ type Tunnel struct {
 	in      *lane.Receiver
 	parts   parts
 	gaining gaining
+	past    past
 
 	delivered []*packet.Buf
 	drops     stats.Drops
@@ -215,6 +216,7 @@ func (t *Tunnel) ClosePath(now mono.Time, id uint32) {
 		if p.Usable() && len(t.paths) > 0 {
 			t.excuse(now)
 		}
+		t.past.keep(p)
 		t.came.keep(id, t.replay[id], t.others[id])
 		delete(t.replay, id)
 		delete(t.others, id)
