@@ -125,6 +125,9 @@ func (d *direct) launch(role, name string, args ...string) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
+// stopLimit is what a daemon may take for it, with a thousand connections on a busy machine.
+const stopLimit = 20 * time.Second
+
 // stopAll ends the daemons, the last first.
 func (d *direct) stopAll() error {
 	var errs []error
@@ -135,7 +138,7 @@ func (d *direct) stopAll() error {
 		go func() { ended <- cmd.Wait() }()
 		select {
 		case <-ended:
-		case <-time.After(5 * time.Second):
+		case <-time.After(stopLimit):
 			_ = cmd.Process.Kill()
 			errs = append(errs, fmt.Errorf("%s had to be killed", cmd.Args[4]))
 		}
