@@ -38,3 +38,26 @@ func TestRouteFor(t *testing.T) {
 		}
 	}
 }
+
+// TestRouteOf: a user who may take some routes only gets nothing where another one leads.
+func TestRouteOf(t *testing.T) {
+	cfg := &config.Config{
+		Routes: []config.Route{{Name: "org", Dest: []config.Dest{{Domain: "example.org"}}}, {Name: "com", Dest: []config.Dest{{Domain: "example.com"}}}},
+		Users:  []config.User{{Name: "ann", AllowRoute: []string{"org"}}, {Name: "bob"}},
+	}
+	for _, tt := range []struct{ user, name, want string }{
+		{"", "example.com", "com"}, {"bob", "example.com", "com"}, {"ann", "example.org", "org"}, {"ann", "example.com", "refused"},
+		{"ann", "example.net", "none"}, {"stranger", "example.com", "com"},
+	} {
+		got := "none"
+		route, err := routeOf(cfg, socks.Client{User: tt.user}, socks.Address{Name: tt.name, Port: 80})
+		if err != nil {
+			got = "refused"
+		} else if route != nil {
+			got = route.Name
+		}
+		if got != tt.want {
+			t.Errorf("%s to %s: %s, want %s", tt.user, tt.name, got, tt.want)
+		}
+	}
+}
