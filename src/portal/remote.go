@@ -31,9 +31,9 @@ type remote struct {
 	proxy     *remoteProxy
 }
 
-// HasServer tells that the program knows the server's role. On 32-bit MIPS it does not: those are routers with little
-// flash, and the server's half is a fifteenth of the program.
-const HasServer = runtime.GOARCH != "mips" && runtime.GOARCH != "mipsle"
+// HasServer tells that the program knows the server's role. On MIPS it does not: those are routers, with little flash and
+// large code, and the server's half is a fifteenth of the program.
+const HasServer = runtime.GOARCH != "mips" && runtime.GOARCH != "mipsle" && runtime.GOARCH != "mips64" && runtime.GOARCH != "mips64le"
 
 // ErrNoServer is the answer to whoever asks for the server's role without it.
 var ErrNoServer = errors.New("this program is built for small routers and cannot be a server: role 'remote' and its commands need another machine")
