@@ -3,6 +3,8 @@ package congestion
 import (
 	"testing"
 	"time"
+
+	"mpproxy/src/engine/mono"
 )
 
 // The rate inferred without congestion control finds the link's, and does not fill its queue.
@@ -63,6 +65,17 @@ func TestInferredBounds(t *testing.T) {
 	}
 	if c.Window() < MinWindow {
 		t.Errorf("window %d", c.Window())
+	}
+}
+
+// Whatever is allowed, the rate never grows beyond twice what was delivered.
+func TestInferredIsBoundByDelivery(t *testing.T) {
+	c := NewInferred(0, 20*time.Millisecond)
+	for i := range 500 {
+		c.OnAck(Sample{Now: mono.Time(i+1) * mono.Time(20*time.Millisecond), Acked: 40 * MTU, Rate: 3_000_000, Round: true, RTT: 20 * time.Millisecond})
+	}
+	if got := c.PacingRate(); got < 5_500_000 || got > 6_000_000 {
+		t.Errorf("paces %d for 3000000 delivered", got)
 	}
 }
 
