@@ -6,7 +6,7 @@
 'require mpproxy.chart as chart';
 'require mpproxy.words as words';
 
-const GRID = 'display:grid;grid-template-columns:repeat(auto-fit,minmax(min(17em,100%),1fr));gap:1em';
+const GRID = 'display:grid;grid-template-columns:repeat(auto-fit,minmax(min(17em,100%),1fr));gap:1em;align-items:start';
 const CARD = 'border:1px solid var(--border-color-medium);border-radius:4px;padding:.8em 1em;background:var(--background-color-high);color:var(--text-color-high)';
 const HOUR = 3600;
 
@@ -128,7 +128,7 @@ return view.extend({
 
 		if (this.shown != names) {
 			this.parts = {};
-			links.forEach(l => { this.parts[l.name] = { body: E('div'), buttons: E('div', { 'class': 'right' }) }; });
+			links.forEach(l => { this.parts[l.name] = { body: E('div'), buttons: E('div', { 'class': 'right', 'style': 'margin-top:.5em' }) }; });
 			dom.content(this.cards, links.map(l => E('div', { 'style': CARD, 'data-link': l.name }, [ this.parts[l.name].body, this.parts[l.name].buttons ])));
 			this.shown = names;
 		}
