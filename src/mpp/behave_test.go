@@ -71,6 +71,32 @@ func TestSilentDeath(t *testing.T) {
 	}
 }
 
+// TestQuickestDies freezes the subflow that acknowledgements take, and whose socket swallows them: the other one goes on,
+// and gets all it has.
+func TestQuickestDies(t *testing.T) {
+	quick, other := pipeParams{rate: mbit(20), delay: 5 * time.Millisecond, queue: time.Second}, pipeParams{rate: mbit(20), delay: 12 * time.Millisecond, queue: 100 * time.Millisecond}
+	frozenAt, last, longest := mono.Time(0), mono.Time(0), time.Duration(0)
+	before, came := uint64(0), uint64(0)
+	_, w := transfer(t, 20<<20, func(w *world) {
+		got := w.sides[0].received
+		if frozenAt == 0 && got > 10<<20 {
+			frozenAt, came = w.now, got
+			w.links[0].dir[0].frozen, w.links[0].dir[1].frozen = true, true
+		}
+		if got != before {
+			if frozenAt != 0 {
+				longest = max(longest, w.now.Sub(last))
+			}
+			before, last = got, w.now
+		}
+	}, quick, other)
+	rate := float64(before-came) / last.Sub(frozenAt).Seconds()
+	t.Logf("longest silence %v, then %.1f Mbit/s, again %d", longest, rate*8e-6, w.sides[1].conn.Counts().Again)
+	if longest > 400*time.Millisecond || rate < 0.85*other.rate {
+		t.Errorf("silent for %v, then %.1f Mbit/s", longest, rate*8e-6)
+	}
+}
+
 // TestFall lets one of two links fall to a twentieth: the sum follows, nothing waits for the old prediction.
 func TestFall(t *testing.T) {
 	fallen := false

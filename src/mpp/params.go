@@ -37,6 +37,8 @@ const (
 	ackBytes = 64 << 10
 	// ackPatience is how long the best subflow may take to fetch an acknowledgement until any may.
 	ackPatience = 25 * time.Millisecond
+	// silence is how long nothing may come on a subflow, while something comes on others, until acknowledgements avoid it.
+	silence = 50 * time.Millisecond
 	// lateFactor times the predicted time (and lateSlack) is when data on a subflow is sent again on others.
 	lateFactor = 1.5
 	lateSlack  = 10 * time.Millisecond

@@ -41,7 +41,8 @@ func (c *Conn) take(now mono.Time, s *subflow, f *Frame) bool {
 	case FrameReset:
 		c.fail(&ResetError{Code: f.Code, Remote: true})
 	case FramePing:
-		s.pong, s.pongEcho = true, f.Offset
+		// With an acknowledgement: the other side may ask because those before took a way that is dead.
+		s.pong, s.pongEcho, s.ackHere = true, f.Offset, true
 	case FramePong:
 		if s.pingSent != 0 && f.Offset == uint64(s.pingSent) {
 			s.heardRTT(now, now.Sub(s.pingSent))

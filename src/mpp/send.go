@@ -62,13 +62,20 @@ func (c *Conn) append(dst []byte, f *Frame) []byte {
 	return AppendFrame(dst, f)
 }
 
-// fastest is the subflow on which a small record arrives first.
+// fastest is the subflow on which a small record arrives first. One on which nothing comes while something comes on
+// others may be dead: who only receives has no other way to know.
 func (c *Conn) fastest(now mono.Time) *subflow {
 	var best *subflow
+	var bestSilent bool
 	var soonest time.Duration
+	newest := mono.Time(0)
 	for _, s := range c.subs {
-		if at := s.arrival(now, HeaderBytes); best == nil || s.stalled == best.stalled && at < soonest || best.stalled && !s.stalled {
-			best, soonest = s, at
+		newest = mono.Max(newest, s.heard)
+	}
+	for _, s := range c.subs {
+		at, silent := s.arrival(now, HeaderBytes), s.stalled || newest.Sub(s.heard) > silence
+		if best == nil || silent == bestSilent && at < soonest || bestSilent && !silent {
+			best, bestSilent, soonest = s, silent, at
 		}
 	}
 	return best
@@ -260,7 +267,11 @@ func (c *Conn) checkLate(now mono.Time) {
 	}
 	for _, s := range c.subs {
 		flying := s.flying()
+		before := s.stalled
 		s.stalled = len(flying) > 0 && now > flying[0].late || s.pingSent != 0 && now.Sub(s.pingSent) > 4*s.minRTT(now)+ackPatience && s.heard < s.pingSent
+		if s.stalled && !before && s.pingSent == 0 {
+			s.pingAt = now // it may be the acknowledgements' way that is dead: the answer brings one
+		}
 		for i := range flying {
 			f := &flying[i]
 			if now <= f.late {
