@@ -202,3 +202,52 @@ func TestProxyOnlyRelays(t *testing.T) {
 		t.Errorf("%.1f Mbit/s, %+v", rate/1e6, s)
 	}
 }
+
+// TestProxyBind: a program asks for a connection from the server; it comes in at the remote portal and is carried over both
+// links. Somebody else who connects there is turned away.
+func TestProxyBind(t *testing.T) {
+	l := newLabWith(t, Options{Links: mustParse(t, "20M/10ms,20M/25ms"), RouterOptions: proxyOptions("option fallback 'none'")})
+	startPortals(t, l)
+	var c net.Conn
+	if err := inside(l.Namespace("client"), func() (err error) { c, err = net.Dial("tcp", RouterAddress+":1080"); return err }); err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(40 * time.Second))
+	peer := socks.FromAddrPort(netip.MustParseAddrPort(ServerAddress + ":20"))
+	_, _ = c.Write(socks.Request{Command: socks.Bind, To: peer}.Append([]byte{5, 1, 0}))
+	if _, err := io.ReadFull(c, make([]byte, 2)); err != nil {
+		t.Fatal(err)
+	}
+	at, err := socks.ReadReply(c)
+	if err != nil || at.IP.String() != RemoteAddress {
+		t.Fatalf("listens at %v: %v", at, err)
+	}
+	_ = inside(l.Namespace("net"), func() error {
+		if stranger, err := net.DialTimeout("tcp", at.String(), time.Second); err == nil {
+			_ = stranger.Close()
+		}
+		return nil
+	})
+	const size = 10 << 20
+	go func() {
+		_ = inside(l.Namespace("server"), func() error {
+			d, err := net.Dial("tcp", at.String())
+			if err != nil {
+				return err
+			}
+			_, _ = io.Copy(d, noise(size))
+			return d.Close()
+		})
+	}()
+	who, err := socks.ReadReply(c)
+	if err != nil || who.IP != peer.IP {
+		t.Fatalf("from %v: %v", who, err)
+	}
+	if got := sumOf(c); got != sumOf(noise(size)) {
+		t.Error("other bytes came")
+	}
+	if s := proxyStatus(t, l.Router); s.Binds != 1 || s.Multipath != 1 || s.Fallbacks != 0 {
+		t.Errorf("%+v", s)
+	}
+}

@@ -66,6 +66,12 @@ func (p *Proxy) people(out *strings.Builder) {
 	if len(p.Listen) > 0 {
 		fmt.Fprintf(out, "\nProxy for programs: SOCKS5 %s, %d connections now, %d since the start\n", strings.Join(p.Listen, ", "), p.Clients, p.Accepted)
 		fmt.Fprintf(out, "  %d over several links, %d direct, %d direct because the server could not be used, %d failed\n", p.Multipath, p.Plain, p.Fallbacks, p.Failed)
+		if p.Intercepted > 0 || p.Tunnelled > 0 || p.MPTCP > 0 {
+			fmt.Fprintf(out, "  %d taken from the LAN, %d through the tunnel, %d over MPTCP\n", p.Intercepted, p.Tunnelled, p.MPTCP)
+		}
+		if p.FallbackWhy != "" {
+			fmt.Fprintf(out, "  last direct because: %s\n", p.FallbackWhy)
+		}
 	} else if p.Subflows > 0 {
 		fmt.Fprintf(out, "\nMultipath connections of routers: %d since the start, over %d subflows\n", p.Multipath, p.Subflows)
 	}

@@ -2,6 +2,9 @@
 //
 //	Client.Open --dials each Way--> TCP --hello, records--> Server --first frame: MID--> Stream, Handle
 //
+// Secrets come from the portals' session. Without one the first subflow makes a secret by a handshake of its own, which
+// costs one more round trip (see shake.go).
+//
 // A Stream is one end of a connection: Read, Write, CloseWrite as with TCP. For each subflow one goroutine reads and
 // one writes; all of them, the clients' calls and a timer take turns with the mpp.Conn under the Stream's lock. An
 // idle stream holds no buffers.
