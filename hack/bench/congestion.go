@@ -9,8 +9,8 @@ import (
 // allowedFile names the congestion controls that a namespace may be given as its default. It is the whole machine's.
 const allowedFile = "/proc/sys/net/ipv4/tcp_allowed_congestion_control"
 
-// allowCubic lets namespaces have cubic as their default, as Debian has it, and returns what takes that back. Where it cannot be
-// allowed, what needs it says so when it fails.
+// allowCubic lets namespaces be given cubic as their default, as Debian has it, and returns what takes that back; what they were given they
+// keep. Where it cannot be allowed, what needs it says so when it fails.
 func allowCubic() (restore func()) {
 	before, err := os.ReadFile(allowedFile)
 	names := strings.Fields(string(before))

@@ -9,11 +9,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"mpproxy/hack/lab"
@@ -83,16 +81,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(2)
 	}
-	restore := allowCubic()
-	go func() {
-		stop := make(chan os.Signal, 1)
-		signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM)
-		<-stop
-		restore() // the namespaces are left to the next run
-		os.Exit(130)
-	}()
 	err := b.play(*only)
-	restore()
 	b.print(os.Stdout)
 	fmt.Printf("\n%d measured, %d missed their target, %d not measured, in %.0f s; tables and plots in %s\n",
 		len(b.rows), b.missed(), len(b.leftOut), time.Since(b.began).Seconds(), b.out)

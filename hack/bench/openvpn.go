@@ -78,6 +78,7 @@ func (o *openVPN) start() error {
 
 // multipath lets the kernel open a subflow over each link: an address per link, and a way out for each address.
 func (o *openVPN) multipath() error {
+	defer allowCubic()() // for as long as the namespaces are given it
 	for _, role := range []string{"router", "remote"} {
 		if err := o.lab.Set(role, "net.mptcp.enabled=1", "net.ipv4.tcp_congestion_control=cubic", "net.ipv4.ip_forward=1",
 			"net.ipv4.tcp_rmem=4096 131072 16777216", "net.ipv4.tcp_wmem=4096 131072 16777216"); err != nil {

@@ -95,12 +95,27 @@ func (b *bench) cell(c cell, kinds []inner) (results, error) {
 		if b.ours || run > 0 {
 			continue
 		}
-		err = b.withOpenVPN(c.links, run, func(l *lab.Lab) error { return b.kinds(l, c, kinds, mptcpName, r) })
-		if err != nil {
-			b.leave("%s over %s: %v", c.name, mptcpName, err)
-		}
+		b.stranger(c, kinds, r)
 	}
 	return r, nil
+}
+
+// stranger runs the flows over the other program, each over a new connection of it: one that a flow has stalled for good, as
+// MPTCP's sometimes do, must not spoil the next.
+func (b *bench) stranger(c cell, kinds []inner, r results) {
+	for _, way := range ways {
+		for _, kind := range kinds {
+			err := b.withOpenVPN(c.links, 0, func(l *lab.Lab) error {
+				if err := l.Serve(b.quic, "serve"); err != nil {
+					return err
+				}
+				return b.one(l, c, way, kind, mptcpName, r)
+			})
+			if err != nil {
+				b.leave("%s over %s: %v", c.name, mptcpName, err)
+			}
+		}
+	}
 }
 
 // kinds runs one flow of each kind, each way, over what stands.
@@ -108,24 +123,32 @@ func (b *bench) kinds(l *lab.Lab, c cell, kinds []inner, system string, r result
 	if err := l.Serve(b.quic, "serve"); err != nil {
 		return err
 	}
-	target := sum(c.links, tunnelShare)
 	for _, way := range ways {
 		for _, kind := range kinds {
-			o, err := b.run(l, b.flowOf(kind, way), target)
-			if err != nil {
+			if err := b.one(l, c, way, kind, system, r); err != nil {
 				return err
 			}
-			r.take(system, way, kind, o)
-			broke := ""
-			if o.late > lateEnough {
-				broke = fmt.Sprintf(" (the emulator was late by up to %v: a busy machine)", o.late.Round(time.Millisecond))
-			}
-			if o.trouble != nil {
-				broke += " BROKE: " + o.trouble.Error()
-			}
-			b.say("  %-18s %-4v %-5s %5s Mbit/s = %.2f of the sum%s", system, way, kind.name, mbit(o.rate), o.rate/target, broke)
 		}
 	}
+	return nil
+}
+
+// one runs one flow over what stands.
+func (b *bench) one(l *lab.Lab, c cell, way lab.Direction, kind inner, system string, r results) error {
+	target := sum(c.links, tunnelShare)
+	o, err := b.run(l, b.flowOf(kind, way), target)
+	if err != nil {
+		return err
+	}
+	r.take(system, way, kind, o)
+	said := ""
+	if o.late > lateEnough {
+		said = fmt.Sprintf(" (the emulator was late by up to %v: a busy machine)", o.late.Round(time.Millisecond))
+	}
+	if o.trouble != nil {
+		said += " BROKE: " + o.trouble.Error()
+	}
+	b.say("  %-18s %-4v %-5s %5s Mbit/s = %.2f of the sum%s", system, way, kind.name, mbit(o.rate), o.rate/target, said)
 	return nil
 }
 
