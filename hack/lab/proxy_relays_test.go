@@ -251,3 +251,47 @@ func TestProxyBind(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// TestProxyAtServer: the server is a relay for programs that know its user, and for nobody else.
+func TestProxyAtServer(t *testing.T) {
+	l := newLabWith(t, Options{Links: mustParse(t, "20M/10ms"), RemoteOptions: []string{
+		"option allow_private '1'", "", "config socks 'relay'", "option enabled '1'", "list listen '" + RemoteAddress + ":1080'", "option allow_wan '1'",
+		"option auth 'user'", "", "config user 'ann'", "option password 's3cret'"}})
+	startPortals(t, l)
+	go whoServer(listenIn(t, l, "server", ServerAddress+":8082"))
+	at := netip.MustParseAddrPort(RemoteAddress + ":1080")
+	ask := func(user, password string) (answer string, err error) {
+		err = inside(l.Namespace("net"), func() error {
+			c, err := net.DialTimeout("tcp", at.String(), 5*time.Second)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			hop := socks.Hop{At: socks.FromAddrPort(at), User: user, Password: password}
+			if err := socks.Through(ctx, c, []socks.Hop{hop}, socks.FromAddrPort(netip.MustParseAddrPort(ServerAddress+":8082"))); err != nil {
+				return err
+			}
+			b, err := io.ReadAll(c)
+			answer = string(b)
+			return err
+		})
+		return answer, err
+	}
+	waitUntil(t, func() bool { s := proxyStatus(t, l.Remote); return len(s.Listen) == 1 })
+	if got, err := ask("ann", "s3cret"); err != nil || got != RemoteAddress {
+		t.Errorf("%q, %v", got, err)
+	}
+	for _, wrong := range []string{"", "other"} {
+		if got, err := ask("ann", wrong); err == nil {
+			t.Errorf("password %q: %q", wrong, got)
+		}
+	}
+	if got, err := ask("", ""); err == nil {
+		t.Errorf("without a user: %q", got)
+	}
+	if s := proxyStatus(t, l.Remote); s.Connects != 1 || s.RefusedUsers != 2 {
+		t.Errorf("%+v", s)
+	}
+}

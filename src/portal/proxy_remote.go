@@ -26,6 +26,7 @@ type remoteProxy struct {
 	pool   *mpp.Pool
 	server *streams.Server
 	roots  map[*node.Peer]*session.Keys // whose exports the server has; the loop's
+	plain  []*proxyServer               // of socks sections: for programs that connect to this server themselves
 }
 
 // startProxy listens for subflows where the portal listens for datagrams, over TCP.
@@ -33,6 +34,7 @@ func (r *remote) startProxy() (*remoteProxy, error) {
 	p := r.run
 	x := &remoteProxy{portal: r, pool: p.newStreamPool(streamPoolServer), roots: make(map[*node.Peer]*session.Keys)}
 	x.server = streams.NewServer(streams.ServerOptions{Clock: p.shared.clock.Now, Pool: x.pool, Handle: x.handle, Answer: x.answerAlone, MaxStreams: socks.DefaultMaxConnections})
+	x.servePlain()
 	listen := net.ListenConfig{}
 	listen.SetMultipathTCP(true)
 	if err := r.system.server.SetMultipath(); err != nil {
@@ -49,6 +51,27 @@ func (r *remote) startProxy() (*remoteProxy, error) {
 		p.group.start(funcTask{"subflows at " + at.String(), func(ctx context.Context) error { return x.server.Serve(ctx, l) }})
 	}
 	return x, nil
+}
+
+// servePlain starts the servers of the socks sections. They connect directly, to the Internet only.
+func (x *remoteProxy) servePlain() {
+	p := x.portal.run
+	guard := func(a netip.AddrPort) bool {
+		if p.configuration().Portal.Remote.AllowPrivate {
+			return socks.PublicOrPrivate(a)
+		}
+		return socks.Public(a) && !ownAddress(a.Addr())
+	}
+	for _, c := range p.cfg.SOCKS {
+		if !c.Enabled {
+			continue
+		}
+		s := &proxyServer{run: p, section: c, connector: &socks.Direct{Guard: guard}, guard: guard, users: usersOf(p.cfg, c),
+			fresh: make(chan struct{}, 1), open: make(map[netip.AddrPort]*net.TCPListener),
+			devices: func() []string { return nil }, links: func() []string { return nil }}
+		x.plain = append(x.plain, s)
+		p.group.start(s)
+	}
 }
 
 // after follows the sessions' keys, in the loop.
@@ -173,6 +196,9 @@ func (x *remoteProxy) status() *stats.Proxy {
 	out := &stats.Proxy{
 		Listen: []string{}, Clients: n.Active, Multipath: n.Streams, Subflows: n.Subflows, RefusedSubflows: n.Strangers, ReplayedSubflows: n.Replayed,
 		Failed: n.Refused, MemoryBytes: x.pool.Used(), MemoryLimitBytes: x.pool.Limit(), Streams: []stats.ProxyStream{},
+	}
+	for _, s := range x.plain {
+		s.addTo(out)
 	}
 	for _, info := range x.server.Streams(shownStreams) {
 		out.Streams = append(out.Streams, streamStatus(info, [2]string{}))
