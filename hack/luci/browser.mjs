@@ -24,6 +24,20 @@ const browser = await chromium.launch({ executablePath: process.env.CHROMIUM || 
 const visit = (user, path, size) => open(browser, port, backend, user, path, size);
 const text = page => page.locator('#view').innerText();
 
+// A check that may take a while to become true.
+async function soon(what, test, more = () => '') {
+	let ok = await test();
+
+	for (let i = 0; !ok && i < 60; i++) {
+		await new Promise(r => setTimeout(r, 250));
+		ok = await test();
+	}
+
+	report.check(what, ok, ok ? '' : await more());
+}
+
+const conf = () => readFileSync(config, 'utf8');
+
 async function well(page, name) {
 	const over = await overflow(page), [ ratio, where ] = await contrast(page);
 
@@ -118,24 +132,21 @@ async function overview() {
 	await page.waitForTimeout(1500);
 	report.check('overview: details', (await page.locator('[data-link=wan]').innerText()).includes('Largest packet') && (await page.locator('[data-link=wan] svg polygon').count()) == 2);
 	await page.locator('[data-button=pause-wwan]').click();
-	await page.locator('[data-link=wwan] [data-word]', { hasText: 'paused' }).waitFor({ timeout: 5000 });
+	await page.locator('[data-link=wwan] [data-word]', { hasText: 'paused' }).waitFor({ timeout: 15000 });
 	report.check('overview: a connection is paused', true);
 	await page.locator('summary').click();
 	await page.waitForTimeout(1500);
 	await shot(page, OUT, '5-overview-details');
 	await page.locator('[data-button=pause-wwan]').click();
-	await page.locator('[data-link=wwan] [data-word]', { hasText: /in use|being checked|standby/ }).waitFor({ timeout: 5000 });
+	await page.locator('[data-link=wwan] [data-word]', { hasText: /in use|being checked|standby/ }).waitFor({ timeout: 15000 });
 	report.check('overview: and used again', true);
-	await page.waitForTimeout(6000);
-	report.check('overview: what happened is told', (await text(page)).includes('wwan was paused'), await text(page));
+	await soon('overview: what happened is told', async () => (await text(page)).includes('wwan was paused'), () => text(page));
 
 	backend.dead = 'timeout';
-	await page.waitForTimeout(4000);
-	report.check('a dead service: said, and what was shown stays grey', (await text(page)).includes('No answer from the service since') && await page.locator('[data-link=wan]').isVisible(), await text(page));
+	await soon('a dead service: said, and what was shown stays grey', async () => (await text(page)).includes('No answer from the service since') && await page.locator('[data-link=wan]').isVisible(), () => text(page));
 	await shot(page, OUT, '6-overview-dead');
 	backend.dead = false;
-	await page.waitForTimeout(2500);
-	report.check('and it comes back by itself', !(await text(page)).includes('No answer'));
+	await soon('and it comes back by itself', async () => !(await text(page)).includes('No answer'), () => text(page));
 
 	let asked = backend.answers.length;
 	await page.evaluate(() => { Object.defineProperty(document, 'hidden', { get: () => true }); });
@@ -161,8 +172,7 @@ async function silence() {
 	await stage('cut', '1');
 	await page.locator('[data-link=wan] [data-word]', { hasText: 'no answer' }).waitFor({ timeout: 15000 });
 	report.check('a silent connection is seen', true);
-	await page.waitForTimeout(6000);
-	report.check('and told', (await text(page)).includes('wan stopped answering. What was on it went on over wwan.'), await text(page));
+	await soon('and told', async () => (await text(page)).includes('wan stopped answering. What was on it went on over wwan.'), () => text(page));
 	await shot(page, OUT, '8-overview-cut');
 	await stage('restore', '1');
 	await page.locator('[data-link=wan] [data-word]', { hasText: 'in use' }).waitFor({ timeout: 20000 });
@@ -183,8 +193,7 @@ async function links() {
 	await page.locator('.modal').getByRole('button', { name: 'Save' }).click();
 	await page.waitForSelector('.modal .cbi-map', { state: 'hidden' });
 	await page.locator('.cbi-page-actions .cbi-button-apply').first().click();
-	await page.waitForTimeout(4000);
-	report.check('connections: saved', /config link 'wwan'[^]*option upload '9'/.test(readFileSync(config, 'utf8')), readFileSync(config, 'utf8'));
+	await soon('connections: saved', () => /config link 'wwan'[^]*option upload '9'/.test(conf()), conf);
 	await page.context().close();
 
 	// What the service would refuse is refused in the page, in the same words.
@@ -194,8 +203,7 @@ async function links() {
 	await other.locator('.modal li[data-tab=advanced]').first().click();
 	await other.locator('.modal [data-name=mtu] input[type=text]').fill('60000');
 	await other.locator('.modal').getByRole('button', { name: 'Save' }).click();
-	await other.waitForTimeout(2500);
-	report.check('connections: the service\'s own sentence', (await other.locator('body').innerText()).includes("link 'wwan', option mtu '60000': must be"), await other.locator('body').innerText());
+	await soon('connections: the service\'s own sentence', async () => (await other.locator('body').innerText()).includes("link 'wwan', option mtu '60000': must be"), () => other.locator('body').innerText());
 	await shot(other, OUT, '11-links-refused');
 	report.check('connections: nothing of it is saved', !readFileSync(config, 'utf8').includes('60000'));
 	await other.context().close();
@@ -207,8 +215,7 @@ async function order() {
 
 	await row('wwan').locator('.drag-handle').dragTo(row('wan'), { targetPosition: { x: 300, y: 4 } });
 	await page.locator('.cbi-page-actions .cbi-button-apply').first().click();
-	await page.waitForTimeout(4000);
-	report.check('connections: another order', /config link 'wwan'[^]*config link 'wan'/.test(readFileSync(config, 'utf8')), readFileSync(config, 'utf8'));
+	await soon('connections: another order', () => /config link 'wwan'[^]*config link 'wan'/.test(conf()), conf);
 	await page.context().close();
 }
 
@@ -263,21 +270,20 @@ async function proxy() {
 	await add(page, 'route', '', [ [ 'dest', '198.51.100.0/24' ], [ 'via', 'wan' ], [ 'via', 'wwan' ] ]);
 	report.check('proxy: a route in words', (await text(page)).includes('198.51.100.0/24 → wan + wwan → if that fails: directly'), await text(page));
 	await page.locator('.cbi-page-actions .cbi-button-apply').first().click();
-	await page.waitForTimeout(4000);
+	await soon('proxy: saved', () => /config socks[^]*option enabled '1'/.test(conf()), conf);
 
-	const saved = readFileSync(config, 'utf8');
+	const saved = conf();
 
-	report.check('proxy: saved, without the password', /config socks[^]*option enabled '1'/.test(saved) && /config user 'ann'/.test(saved) && /list via 'wwan'/.test(saved) && !saved.includes(PASSWORD) && !saved.includes('password'), saved);
+	report.check('proxy: without the password', /config socks[^]*option enabled '1'/.test(saved) && /config user 'ann'/.test(saved) && /list via 'wwan'/.test(saved) && !saved.includes(PASSWORD) && !saved.includes('password'), saved);
 	await page.context().close();
 
 	const live = await visit(ROOT, PROXY);
 
-	report.check('proxy: what to type into programs', (await text(live)).includes('SOCKS5 10.1.0.1:1080'), await text(live));
+	await soon('proxy: what to type into programs', async () => (await text(live)).includes('SOCKS5 10.1.0.1:1080'), () => text(live));
 	await stage('fetch', '25', 'ann:' + PASSWORD);
 	report.check('proxy: a wrong password is refused', (await stage('fetch', '2', 'ann:wrong')) == '97');
 	await live.locator('[data-stream]').first().waitFor({ timeout: 10000 });
-	await live.waitForTimeout(5500);
-	report.check('proxy: live connections', /10\.1\.0\.2\s+198\.51\.100\.2:8081\s+(wan|wwan) \d+ %, (wan|wwan) \d+ %/.test(await text(live)), await text(live));
+	await soon('proxy: live connections', async () => /10\.1\.0\.2\s+198\.51\.100\.2:8081\s+(wan|wwan) \d+ %, (wan|wwan) \d+ %/.test(await text(live)), () => text(live));
 	await live.locator('[data-relay=nl] button').click();
 	await live.locator('[data-relay=nl]', { hasText: /\(\d+ ms\)/ }).waitFor({ timeout: 15000 });
 	report.check('proxy: a relay that works', true);
@@ -294,8 +300,7 @@ async function proxy() {
 	await shot(live, OUT, '12-proxy');
 	await well(live, 'proxy');
 	backend.dead = 'timeout';
-	await live.waitForTimeout(6500);
-	report.check('proxy: a dead service', (await text(live)).includes('The service does not answer.') && await live.locator('[data-stream]').count() > 0);
+	await soon('proxy: a dead service', async () => (await text(live)).includes('The service does not answer.') && await live.locator('[data-stream]').count() > 0, () => text(live));
 	backend.dead = false;
 	await add(live, 'route', '', [ [ 'dest', '300.1.2.3/99' ] ], false);
 	await live.locator('.modal').getByRole('button', { name: 'Save' }).click();
@@ -315,8 +320,7 @@ async function adds() {
 	await page.locator('.modal').getByRole('button', { name: 'Save' }).click();
 	await page.waitForSelector('.modal .cbi-map', { state: 'hidden' });
 	await page.locator('.cbi-page-actions .cbi-button-apply').first().click();
-	await page.waitForTimeout(4000);
-	report.check('connections: one was added', /config link 'third'[^]*option interface 'modem'/.test(readFileSync(config, 'utf8')), readFileSync(config, 'utf8'));
+	await soon('connections: one was added', () => /config link 'third'[^]*option interface 'modem'/.test(conf()), conf);
 	report.check('connections: added without an error in the console', page.troubles.length == 0, page.troubles.join(' | '));
 	await stage('reload');
 	await page.waitForTimeout(1000);
