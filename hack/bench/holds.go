@@ -90,7 +90,7 @@ func (b *bench) lanes() error {
 			"trips of the fastest link.",
 		columns: []string{"profile", "Mbit/s", "lost", "repaired", "waited", "waited 50 % <", "waited 95 % <", "wanted", "holes passed on", "verdict"}, plots: []string{"holds.svg"}}
 	b.tables = append(b.tables, t)
-	var all []chart.Series
+	var all []chart.Group
 	for i, c := range cells {
 		s, rate, err := b.traced(c)
 		if err != nil {
@@ -99,31 +99,27 @@ func (b *bench) lanes() error {
 		}
 		b.say("[%d/%d] %s: %s Mbit/s, %d lost, 95 %% waited less than %s ms", i+1, len(cells), c.name, mbit(rate), s.lost, endless(holdAt(s.holds, 0.95)))
 		all = append(all, b.holdLine(t, c, s, rate))
-		axes := chart.Axes{Title: "How long packets waited for order", X: "ms", Y: "% of those that waited", MaxX: 256}
-		if err := b.save("holds.svg", chart.Lines(axes, all...)); err != nil {
+		axes := chart.Axes{Title: "How long packets waited for order; the short lines are what is wanted of 95 %", Y: "ms"}
+		if err := b.save("holds.svg", chart.Bars(axes, []string{"50 % less than", "95 % less than"}, all)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// holdLine files one profile's figures and returns its distribution.
-func (b *bench) holdLine(t *table, c cell, s traceSums, rate float64) chart.Series {
+// holdLine files one profile's figures and returns what is drawn of them.
+func (b *bench) holdLine(t *table, c cell, s traceSums, rate float64) chart.Group {
 	wanted := mostHold * fastest(c.links)
-	r := &row{section: "Holds", what: c.name + ", 95 % waited less than", unit: "ms", values: []float64{holdAt(s.holds, 0.95)}, judge: atMost, bound: classAbove(wanted), hidden: true}
+	half, most := holdAt(s.holds, 0.5), holdAt(s.holds, 0.95)
+	r := &row{section: "Holds", what: c.name + ", 95 % waited less than", unit: "ms", values: []float64{most}, judge: atMost, bound: classAbove(wanted), hidden: true}
 	b.add(r)
-	line := chart.Series{Name: c.name}
-	waited, passed := 0.0, 0.0
+	waited := 0.0
 	for _, n := range s.holds[min(1, len(s.holds)):] {
 		waited += n
 	}
-	for i := 1; i < len(s.holds); i++ {
-		passed += s.holds[i]
-		line.X, line.Y = append(line.X, firstHold*math.Exp2(float64(i))), append(line.Y, 100*passed/max(waited, 1))
-	}
-	t.add(c.name, mbit(rate), fmt.Sprint(s.lost), fmt.Sprint(s.repairs), whole(waited), endless(holdAt(s.holds, 0.5)), endless(r.values[0]),
-		"<= "+whole(wanted), whole(s.gaps), r.verdict())
-	return line
+	t.add(c.name, mbit(rate), fmt.Sprint(s.lost), fmt.Sprint(s.repairs), whole(waited), endless(half), endless(most), "<= "+whole(wanted), whole(s.gaps), r.verdict())
+	last := firstHold * math.Exp2(float64(len(s.holds)))
+	return chart.Group{Name: c.name, Values: []float64{min(half, last), min(most, last)}, Ticks: []float64{wanted}}
 }
 
 // fastest is the shortest round trip, in ms.

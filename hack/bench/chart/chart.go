@@ -14,7 +14,7 @@ import (
 const (
 	height     = 360
 	top        = 46 // title and legend
-	bottom     = 64 // ticks or names of groups, and the name of the horizontal axis
+	bottom     = 80 // ticks or names of groups, and the name of the horizontal axis
 	left       = 64
 	right      = 16
 	linesWidth = 860

@@ -40,7 +40,7 @@ func TestLines(t *testing.T) {
 	}
 	// The mark is the largest value: 1.05 times it is the axis's end. The first point is the origin.
 	f := frame{width: linesWidth, maxX: 3, maxY: 92 * 1.05}
-	if f.x(0) != left || f.y(0) != height-bottom || !strings.Contains(svg, `d="M64.0 296.0L`) {
+	if f.x(0) != left || f.y(0) != height-bottom || !strings.Contains(svg, `d="M64.0 280.0L`) {
 		t.Errorf("origin at %v %v:\n%s", f.x(0), f.y(0), svg)
 	}
 	if !strings.Contains(svg, "M844.0 ") {
@@ -64,8 +64,8 @@ func TestBars(t *testing.T) {
 	if n := strings.Count(svg, `width="8"`); n != 3 {
 		t.Errorf("%d bars, want 3", n)
 	}
-	// The axis ends at 1.05: a bar of 0.5 is 0.5/1.05 of 250 pixels high.
-	if !strings.Contains(svg, `height="119.0"`) || !strings.Contains(svg, "rtt&lt;40") {
+	// The axis ends at 1.05: a bar of 0.5 is 0.5/1.05 of 234 pixels high.
+	if !strings.Contains(svg, `height="111.4"`) || !strings.Contains(svg, "rtt&lt;40") {
 		t.Error(svg)
 	}
 	wellFormed(t, Bars(Axes{}, nil, nil))
