@@ -171,3 +171,19 @@ func TestCopiesStayOnTheirMetric(t *testing.T) {
 		}
 	}
 }
+
+// A limit far below what a link showed takes that link from a flow, and nothing else: what is left of it is not waited for.
+func TestSmallLimitHoldsNothingUp(t *testing.T) {
+	w := twoLinks(57)
+	_, got := w.Bulk(true, 100*time.Millisecond)
+	w.Run(4 * time.Second)
+	l := w.LinkConfig(0)
+	l.PeerLimit = 1000 // bytes per second
+	w.Local.SetLink(w.Now, 0, l)
+	w.Run(3 * time.Second)
+	before := got.Delivered()
+	w.Run(3 * time.Second)
+	if rate := float64(got.Delivered()-before) * 8 / 3 / Ceiling(20e6, 0, innerMTU); rate < 0.9 {
+		t.Errorf("%.3f of the other link", rate)
+	}
+}

@@ -212,7 +212,7 @@ func TestRandomKills(t *testing.T) {
 // With copies, a call loses nothing whatever link dies, neither way: no packet fails to come in time for the listener. Without, the
 // same run costs it some.
 func TestRandomKillsOfCopiedCalls(t *testing.T) {
-	const inTime = 100 * time.Millisecond
+	const inTime = 125 * time.Millisecond
 	var lost [2]uint64
 	for copied := range 2 {
 		for seed := uint64(11); seed <= 12; seed++ {

@@ -171,6 +171,14 @@ func (p *Path) Rate() int64 {
 	return rate
 }
 
+// Carries is the capacity estimate in bytes per second, as far as the path may be used.
+func (p *Path) Carries() int64 {
+	if p.Limit > 0 {
+		return min(p.CC.Bandwidth(), p.Limit)
+	}
+	return p.CC.Bandwidth()
+}
+
 // Refill gives the pacer what the time since the last call is worth.
 func (p *Path) Refill(now mono.Time) { p.Pace.Refill(now, p.Rate()) }
 

@@ -235,7 +235,7 @@ func (s *Scheduler) ahead(i int) int {
 	var bytes int64
 	for j := range i {
 		if late := s.ways[i].takes - s.ways[j].takes - slack; late > 0 {
-			bytes += s.ways[j].path.CC.Bandwidth() * int64(late/time.Microsecond) / 1e6
+			bytes += s.ways[j].path.Carries() * int64(late/time.Microsecond) / 1e6
 		}
 	}
 	return int(bytes)
@@ -249,7 +249,7 @@ func (s *Scheduler) Ahead(now mono.Time, paths []*path.Path) time.Duration {
 	s.order(now, paths)
 	var rate int64
 	for _, w := range s.ways {
-		rate += w.path.CC.Bandwidth()
+		rate += w.path.Carries()
 	}
 	if len(s.ways) < 2 || rate <= 0 {
 		return 0
