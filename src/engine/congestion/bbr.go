@@ -36,6 +36,7 @@ type BBR struct {
 	queue       time.Duration // predicted now
 	target      time.Duration
 
+	slow       int64 // slow start's window: doubles each round trip, whatever the rates seem to be
 	full       int64 // bandwidth at the last growth
 	fullRounds int
 	longQueue  int // rounds with a queue in start-up
@@ -67,7 +68,7 @@ func NewBBR(now mono.Time, rtt time.Duration, seed uint32) *BBR {
 		rtt = 100 * time.Millisecond
 	}
 	return &BBR{
-		state: startup, entered: now, gain: startupGain, handshake: rtt, rtt: rtt, minRTT: rtt,
+		state: startup, entered: now, gain: startupGain, slow: InitialWindow, handshake: rtt, rtt: rtt, minRTT: rtt,
 		jitter: seed*2654435761 + 1, floorAt: now, target: queueTargetMin,
 	}
 }
@@ -102,6 +103,9 @@ func (b *BBR) PacingRate() int64 {
 	if !b.known {
 		rate = max(rate, perSecond(InitialWindow, min(b.handshake, initialSpread)))
 	}
+	if b.state == startup && b.slow > InitialWindow {
+		rate = max(rate, perSecond(b.slow, b.handshake)*startupSpread/100)
+	}
 	if b.idleGain {
 		rate = rate * 3 / 4
 	}
@@ -123,7 +127,7 @@ func (b *BBR) Window() int64 {
 	}
 	w := b.bdp()*windowGain/100 + bytesIn(bw, ackLag(b.rtt))
 	if b.state == startup {
-		w = max(w*startupGain/200, InitialWindow)
+		w = max(w*startupGain/200, b.slow)
 	}
 	return max(w, least)
 }
@@ -160,6 +164,9 @@ func (b *BBR) OnAck(s Sample) {
 		b.known = b.known || !s.AppLimited && b.roundAcked >= startupTelling
 		b.bandwidth.update(s.Rate)
 		b.roundRate = max(b.roundRate, s.Rate)
+	}
+	if b.state == startup && s.Inflight+s.Acked >= b.slow/2 {
+		b.slow += s.Acked
 	}
 	if s.Queue < time.Millisecond || s.AppLimited {
 		b.floorAt = s.Now

@@ -19,7 +19,9 @@ const (
 	// startupGain fills a path within log2(bandwidth) round trips (BBR: 4 ln 2).
 	startupGain = 277
 	drainGain   = 50
-	probeGain   = 125
+	// startupSpread is the pace of slow start's window, in percent of a window per round trip.
+	startupSpread = 125
+	probeGain     = 125
 	// probeGainLong is for paths whose round trip makes a quarter of it a long queue.
 	probeGainLong = 112
 	downGain      = 80
