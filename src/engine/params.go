@@ -20,7 +20,7 @@ const (
 	// defaultRepairBytes bounds the packets kept for repair.
 	defaultRepairBytes = 8 << 20
 	// repairLife is how long after its loss was seen a packet is still worth sending again: the lanes wait no longer.
-	repairLife = 400 * time.Millisecond
+	repairLife = 600 * time.Millisecond
 	// urgentLife is the same for calls: later they are of no use to anybody.
 	urgentLife = 150 * time.Millisecond
 	// maxRepairs bounds the queue of packets to repair.
