@@ -248,8 +248,11 @@ func (b *BBR) stepStartup(s Sample) {
 			b.fullRounds++
 		}
 	}
-	if telling && b.roundLost*10 > b.roundAcked+b.roundLost {
+	if total := b.roundAcked + b.roundLost; telling && b.roundLost*10 > total {
 		b.lossRounds++
+		if total >= startupLossTelling {
+			b.lossRounds = startupQueueRounds
+		}
 	} else {
 		b.lossRounds = 0
 	}

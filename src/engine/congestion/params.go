@@ -44,6 +44,9 @@ const (
 	startupQueueWeight = 3
 	// startupTelling is how many bytes a round must have for its delay or loss to say anything.
 	startupTelling = 12 * MTU
+	// startupLossTelling is how many bytes a round must have for its loss alone to end start-up: a queue too short for the delay to
+	// show it through the jitter overflows, and each round more loses as much again.
+	startupLossTelling = 48 * MTU
 
 	// queueTargetMin and queueTargetMax bound the queue that is kept standing while cruising, so that the link never runs dry.
 	queueTargetMin = 1500 * time.Microsecond
