@@ -65,8 +65,14 @@ func (l *localProxy) forgetRetired() {
 	})
 }
 
-// redirect has the system lead connections of the LAN to the proxy.
-func (l *localProxy) redirect(to *system.Redirect) {
+// redirect has the system lead connections of the LAN to a server; nil ends that, unless another one has followed it.
+func (l *localProxy) redirect(from *proxyServer, to *system.Redirect) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if to == nil && l.leader != from {
+		return
+	}
+	l.leader = from
 	sys := l.portal.sys
 	sys.post(func() {
 		if err := sys.router.SetRedirect(to); err != nil {
@@ -93,7 +99,7 @@ func (l *localProxy) serve(cfg *config.Config, c config.SOCKS) *proxyServer {
 	s := &proxyServer{run: p, section: c, connector: l, guard: l.direct.Guard, listenUDP: l.listenUDP, done: make(chan struct{}), users: usersOf(cfg, c), fresh: make(chan struct{}, 1),
 		open: make(map[netip.AddrPort]*net.TCPListener), rules: cfg.Rules}
 	if c.Transparent {
-		s.lead = &transparent{server: s, open: make(map[leadPlace]*net.TCPListener), lead: l.redirect}
+		s.lead = &transparent{server: s, open: make(map[leadPlace]*net.TCPListener), lead: func(to *system.Redirect) { l.redirect(s, to) }}
 	}
 	s.devices = func() []string { return devices(p.configuration().Portal.Local.LAN) }
 	s.links = func() []string {

@@ -27,7 +27,8 @@ const (
 // localProxy connects the programs of the LAN: over several links where a route says so, else directly.
 type localProxy struct {
 	portal  *local
-	servers []*proxyServer // under mu, as the next two
+	servers []*proxyServer // under mu, as the next three
+	leader  *proxyServer   // which connections of the LAN are led to
 	retired []*proxyServer // whose last clients are still there
 	past    stats.Proxy    // sums of those whose clients have gone
 	client  *streams.Client
