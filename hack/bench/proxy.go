@@ -127,7 +127,7 @@ func (b *bench) relayRows(c relayer, own, forwarding []relayed) {
 		}
 		r := &row{section: section, what: c.name + ", " + one.what, unit: one.unit, values: take(own, one.f), control: take(forwarding, one.f)}
 		if one.what == "up" && median(r.values) == 0 {
-			r.values, r.note = nil, "not measured: it does not keep half-closed connections open"
+			r.values, r.note = nil, "not measured: no answer came once the client had ended its stream"
 		}
 		b.add(r)
 	}
@@ -175,7 +175,7 @@ func (d *direct) relayRun(c relayer, program string) (r relayed, err error) {
 		var bytes, seconds float64
 		err := d.ask(words(verb, relayTime.Seconds()), &bytes, &seconds)
 		if err != nil && len(c.needs) > 0 && verb == "send" {
-			continue // it closes both ways when the client has sent all, so that nobody can say what arrived
+			continue // closing both ways when the client has sent all, it leaves nobody to say what arrived
 		}
 		if err != nil {
 			return r, err
