@@ -151,9 +151,10 @@ func (b *BBR) OnSilence(now mono.Time) {
 func (b *BBR) OnAck(s Sample) {
 	b.rtt, b.queue = s.RTT, s.Queue
 	// A path that jitters needs the round trip that it really shows on the way, not the least ever seen.
-	b.minRTT = max(s.MinRTT, s.Flight-s.Queue-ackLag(s.RTT))
 	if s.Busy > 0 {
 		b.minRTT = max(s.MinRTT, s.Busy-ackLag(s.RTT))
+	} else {
+		b.minRTT = max(s.MinRTT, s.Flight-s.Queue-ackLag(s.RTT))
 	}
 	b.handshake = max(s.RTT, s.Flight)
 	b.target = min(max(s.MinRTT/16, queueTargetMin, b.packetTimes(2)), max(queueTargetMax, b.packetTimes(2)))

@@ -9,8 +9,8 @@
 //     lane counts only during that time after the lane came to life: its first packets may be on their way.
 //   - It is lost once every such path has passed it (by more than the path's Reorder). Then the Receiver waits for
 //     one repair, and once more for a second one, each 1.25 x repair wait + 4 x deviation of the fastest path + 3 ms.
-//   - It is released when the sender gives it up, after that wait, or at the latest min(400 ms, recent delay of the
-//     lane + 150 ms) after the first packet had to wait for it, because the inner sender times out after that.
+//   - It is released when the sender gives it up, after that wait, or at the latest min(600 ms, recent delay of the
+//     lane + a round trip + 150 ms) after the first packet had to wait for it, because the inner sender times out after that.
 //
 // What comes after its release is delivered at once; what comes twice is dropped. Repairs may travel on any path
 // and say nothing about how far that path has come.

@@ -31,7 +31,7 @@ const (
 
 	// capMax is the longest hold of all: beyond lies the inner sender's timeout.
 	capMax = 600 * time.Millisecond
-	// capMargin is how much longer than the lane's recent delay a packet may be held: less than the 200 ms by
+	// capMargin is how much longer than the lane's recent delay and a round trip a packet may be held: less than the 200 ms by
 	// which an inner TCP's timeout exceeds its round trip.
 	capMargin = 150 * time.Millisecond
 	// waitMargin is for timers and batches at both ends.

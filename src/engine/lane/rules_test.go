@@ -151,7 +151,7 @@ func TestCap(t *testing.T) {
 }
 
 // TestCapFollowsDelay: a lane whose packets lately had to be held for 100 ms is given 100 more; a slow path that carries it,
-// its delay; and never more than 400.
+// its delay; and never more than capMax.
 func TestCapFollowsDelay(t *testing.T) {
 	g := newRig(t, 0).two(0)
 	g.r.SetRepairWait(slowRepair)
@@ -160,7 +160,7 @@ func TestCapFollowsDelay(t *testing.T) {
 	g.push(0, 5)
 	g.fire(100*ms + 345*ms).want()
 	g.fire(100*ms + 350*ms).want(5)
-	for _, tt := range []struct{ relative, hold time.Duration }{{100 * ms, 350 * ms}, {350 * ms, capMax}} {
+	for _, tt := range []struct{ relative, hold time.Duration }{{100 * ms, 350 * ms}, {450 * ms, capMax}} {
 		g = newRig(t, 0).two(tt.relative)
 		g.r.SetRepairWait(slowRepair)
 		g.push(0, 0).push(1, 1).push(0, 3).fire(tt.hold-1).want(0, 1)

@@ -20,14 +20,16 @@
 // A frame is a type byte and fields:
 //
 //	0x00 PADDING    everything behind it, too, is padding
-//	0x01 ACK        path uvarint | largest uvarint | receive time of largest, µs u32 | ack delay, µs uvarint |
+//	0x01 ACK        path uvarint | largest uvarint | how far below it the last to come uvarint |
+//	                receive time of that one, µs u32 | ack delay, µs uvarint |
 //	                CE count uvarint | payload datagram bytes received uvarint | further ranges uvarint |
 //	                first range length uvarint | (gap uvarint, length uvarint)*, as in RFC 9000 section 19.3.1
 //	0x02 PING
 //	0x03 CHALLENGE  8 bytes
 //	0x04 RESPONSE   8 bytes
 //	0x05 PATH_STATE path uvarint | state u8
-//	0x06 DELAYS     repair wait u16 | n u8 | n x (path uvarint | relative delay u16 | deviation u16), unit 100 µs
+//	0x06 DELAYS     repair wait u16 | n u8 | n x (path uvarint | relative delay u16 | deviation u16 |
+//	                reordering u16), unit 100 µs
 //	0x07 LANE_MARK  lane u16 | sequence u24
 //	0x08 GAVE_UP    lane u16 | first sequence u24 | count uvarint
 //	0x09 CONFIG     id uvarint | length u16 | SessionConfig
