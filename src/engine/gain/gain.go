@@ -138,7 +138,8 @@ func (m *Meter) Look(now mono.Time, l *Look) (changed bool) {
 		}
 	}
 	if l.Busy && best > 0 {
-		m.show(now, float64(rate)/float64(best))
+		// More than the paths' sum is a burst, or a capacity that is not known yet.
+		m.show(now, min(float64(rate), float64(all))/float64(best))
 	}
 	switch m.phase {
 	case trying:

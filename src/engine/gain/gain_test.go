@@ -76,6 +76,15 @@ func TestGainIsShown(t *testing.T) {
 	}
 }
 
+// Nothing brings more than all paths together.
+func TestGainHasABound(t *testing.T) {
+	r := newRun(t)
+	r.slots(20, 50*mbyte)
+	if g := r.m.Gain(r.now); g < 1.09 || g > 1.11 {
+		t.Errorf("gain %v of paths of 10 and 1", g)
+	}
+}
+
 // What is not busy says nothing.
 func TestIdleSaysNothing(t *testing.T) {
 	r := newRun(t)
