@@ -56,7 +56,7 @@ var (
 
 // run reads until the subflow is dead or the stream is over.
 func (k *subflow) run() {
-	if err := k.read(); err != nil && !k.heard && k.unheard != nil && k.greeted.Load() && !errors.Is(err, net.ErrClosed) {
+	if err := k.read(); !k.heard && k.unheard != nil && k.greeted.Load() && !errors.Is(err, net.ErrClosed) {
 		k.unheard()
 	}
 	k.stream.drop(k)
