@@ -103,13 +103,14 @@ func (p plan) send(c *net.TCPConn) error {
 // receive wants exactly what the other end sent.
 func (p plan) receive(c *net.TCPConn, from plan) error {
 	h, n := sha256.New(), 0
+	rng := rand.New(rand.NewPCG(uint64(len(from.data)), 2)) // sending uses the other one at the same time
 	b := make([]byte, 64<<10)
 	for {
 		part := b
 		if p.slow {
-			part = b[:1+p.rng.IntN(len(b))]
-			if p.rng.IntN(8) == 0 {
-				<-time.After(time.Duration(p.rng.IntN(5000)) * time.Microsecond)
+			part = b[:1+rng.IntN(len(b))]
+			if rng.IntN(8) == 0 {
+				<-time.After(time.Duration(rng.IntN(5000)) * time.Microsecond)
 			}
 		}
 		k, err := c.Read(part)
@@ -277,7 +278,12 @@ func TestReset(t *testing.T) {
 	m := newMap(t, 1)
 	a, nearA := connected(t)
 	b, nearB := connected(t)
-	go func() { _, _, _ = m.Relay(nearA, nearB, time.Minute) }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _, _ = m.Relay(nearA, nearB, time.Minute)
+	}()
+	defer func() { <-ended }()
 	if _, err := a.Write([]byte("x")); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,6 @@
+//go:build !race
+
+package portal
+
+// raced says that the race detector is on: it takes several times the memory.
+const raced = false
