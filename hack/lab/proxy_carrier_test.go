@@ -4,6 +4,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 // carrierOptions make the router a proxy with one route to the lab's server.
@@ -83,6 +84,7 @@ func TestProxyWithoutMPTCP(t *testing.T) {
 func TestProxyThroughTunnel(t *testing.T) {
 	l := newLabWith(t, Options{Links: mustParse(t, "20M/10ms"), RouterOptions: carrierOptions("tunnel")})
 	startPortals(t, l)
+	tunnelled(t, l)
 	go generous(listenIn(t, l, "server", ServerAddress+":8081"), 1<<20)
 	go whoServer(listenIn(t, l, "server", ServerAddress+":8082"))
 	download(t, l, ServerAddress+":8081", 1<<20, nil)
@@ -101,6 +103,13 @@ func TestProxyThroughTunnel(t *testing.T) {
 	if s := proxyStatus(t, l.Router); s.Fallbacks != 1 || s.FallbackWhy == "" {
 		t.Errorf("%+v", s)
 	}
+}
+
+// tunnelled waits until the LAN is led into the tunnel, which the proxy hears of a moment after the status does.
+func tunnelled(t *testing.T, l *Lab) {
+	t.Helper()
+	waitUntil(t, func() bool { return strings.Contains(l.Router.Log(), "ip -6 rule add pref 2510") })
+	wait(300 * time.Millisecond)
 }
 
 // TestProxyLinkComes: a connection that begins while a link is away uses that link as soon as it is there.
