@@ -9,9 +9,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"mpproxy/hack/lab"
@@ -81,6 +83,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(2)
 	}
+	go leaveNothing()
 	err := b.play(*only)
 	b.print(os.Stdout)
 	fmt.Printf("\n%d measured, %d missed their target, %d not measured, in %.0f s; tables and plots in %s\n",
@@ -89,6 +92,17 @@ func main() {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+}
+
+// leaveNothing removes what was built for the measurements when the bench is told to stop.
+func leaveNothing() {
+	stopped := make(chan os.Signal, 1)
+	signal.Notify(stopped, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	<-stopped
+	if _, err := lab.RemoveOwn(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+	}
+	os.Exit(1)
 }
 
 func sectionNames() string {

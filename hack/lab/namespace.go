@@ -91,17 +91,26 @@ func removeNamespace(name string) error {
 }
 
 // RemoveStale removes the namespaces and directories of earlier runs whose process is gone, and returns their names.
-func RemoveStale() ([]string, error) {
-	namespaces, err := removeStale(namespaceDir, removeNamespace)
+func RemoveStale() ([]string, error) { return removeAll(func(pid int) bool { return !alive(pid) }) }
+
+// RemoveOwn removes the namespaces and directories of this process, with what still runs in them, and returns their names: for
+// a program that is told to stop in the middle of its work.
+func RemoveOwn() ([]string, error) {
+	return removeAll(func(pid int) bool { return pid == os.Getpid() })
+}
+
+// removeAll removes the namespaces and directories of the chosen processes.
+func removeAll(chosen func(pid int) bool) ([]string, error) {
+	namespaces, err := removeFrom(namespaceDir, chosen, removeNamespace)
 	if err != nil {
 		return namespaces, err
 	}
-	directories, err := removeStale(os.TempDir(), func(name string) error { return os.RemoveAll(filepath.Join(os.TempDir(), name)) })
+	directories, err := removeFrom(os.TempDir(), chosen, func(name string) error { return os.RemoveAll(filepath.Join(os.TempDir(), name)) })
 	return append(namespaces, directories...), err
 }
 
-// removeStale calls remove for each entry of a directory that bears our mark and a dead process's id.
-func removeStale(dir string, remove func(name string) error) ([]string, error) {
+// removeFrom calls remove for each entry of a directory that bears our mark and a chosen process's id.
+func removeFrom(dir string, chosen func(pid int) bool, remove func(name string) error) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
@@ -111,7 +120,7 @@ func removeStale(dir string, remove func(name string) error) ([]string, error) {
 	var removed []string
 	for _, entry := range entries {
 		pid, ok := ownerOf(entry.Name())
-		if !ok || alive(pid) {
+		if !ok || !chosen(pid) {
 			continue
 		}
 		if err := remove(entry.Name()); err != nil {

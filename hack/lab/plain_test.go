@@ -124,6 +124,32 @@ func TestNothingIsLeft(t *testing.T) {
 	}
 }
 
+// TestRemoveOwn: told to stop, a program leaves nothing of what it built, even with daemons inside, and touches nobody else's.
+func TestRemoveOwn(t *testing.T) {
+	const other = namePrefix + "1-client" // somebody who lives
+	if _, err := run("", "ip", "netns", "add", other); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = removeNamespace(other) }()
+	l, err := New(Options{Links: mustParse(t, "20M/10ms"), Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	removed, err := RemoveOwn()
+	if err != nil || len(removed) < len(l.roles()) {
+		t.Errorf("removed %q, %v", removed, err)
+	}
+	for _, role := range l.roles() {
+		if _, err := os.Stat(namespaceDir + "/" + l.Namespace(role)); err == nil {
+			t.Errorf("%s is still there", l.Namespace(role))
+		}
+	}
+	if _, err := os.Stat(namespaceDir + "/" + other); err != nil {
+		t.Error("somebody else's is gone")
+	}
+	_ = l.Close() // its processes; the rest is gone
+}
+
 func TestSnapshotSeesChanges(t *testing.T) {
 	l := newLab(t, "20M/10ms")
 	take := func() string {
