@@ -19,15 +19,11 @@ import (
 // Connect implements socks.Connector.
 func (l *localProxy) Connect(ctx context.Context, client socks.Client, to socks.Address) (socks.Stream, socks.Address, error) {
 	cfg := l.portal.run.configuration()
-	route, err := routeOf(cfg, client, to)
+	route, err := l.routed(cfg, client, to)
 	if err != nil {
 		return nil, socks.Address{}, err
 	}
-	if route == nil || route.Carrier == config.CarrierPlain {
-		if cfg.Portal.Local.KillSwitch {
-			return nil, socks.Address{}, socks.NotAllowed
-		}
-		l.counts.plain.Add(1)
+	if route == nil {
 		return l.direct.Connect(ctx, client, to)
 	}
 	var s socks.Stream
@@ -41,6 +37,19 @@ func (l *localProxy) Connect(ctx context.Context, client socks.Client, to socks.
 		return s, bound, err
 	}
 	return l.direct.Connect(ctx, client, to)
+}
+
+// routed returns the route that leads to an address, or nil for a plain connection, which it counts, and which the kill switch forbids.
+func (l *localProxy) routed(cfg *config.Config, client socks.Client, to socks.Address) (*config.Route, error) {
+	route, err := routeOf(cfg, client, to)
+	if err != nil || route != nil && route.Carrier != config.CarrierPlain {
+		return route, err
+	}
+	if cfg.Portal.Local.KillSwitch {
+		return nil, socks.NotAllowed
+	}
+	l.counts.plain.Add(1)
+	return nil, nil
 }
 
 // fallsBack reports whether a connection that its route cannot carry is made directly, and notes why.
@@ -59,15 +68,11 @@ func (l *localProxy) fallsBack(cfg *config.Config, route *config.Route, to socks
 // Bind implements socks.Binder. What a tunnel's address cannot take in, the server does.
 func (l *localProxy) Bind(ctx context.Context, client socks.Client, from socks.Address, tell func(socks.Address) error) (socks.Stream, socks.Address, error) {
 	cfg := l.portal.run.configuration()
-	route, err := routeOf(cfg, client, from)
+	route, err := l.routed(cfg, client, from)
 	if err != nil {
 		return nil, socks.Address{}, err
 	}
-	if route == nil || route.Carrier == config.CarrierPlain {
-		if cfg.Portal.Local.KillSwitch {
-			return nil, socks.Address{}, socks.NotAllowed
-		}
-		l.counts.plain.Add(1)
+	if route == nil {
 		return socks.BindHere(ctx, l.direct.Guard, nil, from, tell)
 	}
 	out, at, err := l.overMany(ctx, client, route, socks.Request{Command: socks.Bind, To: from})
