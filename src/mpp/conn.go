@@ -29,6 +29,7 @@ type ResetError struct {
 	Remote bool // the other side said so
 }
 
+// Error is the code in words.
 func (e *ResetError) Error() string { return e.Code.String() }
 
 // ErrClosedWrite is returned for writing after CloseWrite.

@@ -68,6 +68,7 @@ func newLocalSystem(r *local, router *system.Router, mtu int) *localSystem {
 	return s
 }
 
+// String names the task in logs.
 func (s *localSystem) String() string { return "system" }
 
 // Run reacts to changes, and looks around now and then.

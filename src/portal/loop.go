@@ -175,6 +175,7 @@ type loop struct {
 	trimAt mono.Time
 }
 
+// String names the task in logs.
 func (l *loop) String() string { return "engine" }
 
 // Run turns until ctx ends.

@@ -68,6 +68,7 @@ type proxyServer struct {
 	serving   sync.WaitGroup // of listeners, until their last client has gone
 }
 
+// String names the task in logs.
 func (s *proxyServer) String() string { return "proxy " + s.section.Name }
 
 // Run listens at the LAN's addresses, also at those that come later. After retire it goes on until the last client has gone.

@@ -20,8 +20,11 @@ type funcTask struct {
 	run  func(ctx context.Context) error
 }
 
+// Run calls the function.
 func (f funcTask) Run(ctx context.Context) error { return f.run(ctx) }
-func (f funcTask) String() string                { return f.name }
+
+// String is the name that was given.
+func (f funcTask) String() string { return f.name }
 
 // group runs tasks under one context: the first error ends all.
 type group struct {

@@ -86,6 +86,7 @@ type limited struct {
 	left int
 }
 
+// Write passes on what is within the limit, and fails beyond it.
 func (l *limited) Write(p []byte) (int, error) {
 	if l.left -= len(p); l.left < 0 {
 		return 0, errors.New("the answer is too long")
