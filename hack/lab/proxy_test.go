@@ -162,25 +162,11 @@ func TestProxyFallsBack(t *testing.T) {
 func TestProxyCarriesDatagrams(t *testing.T) {
 	l := newLabWith(t, Options{Links: mustParse(t, "20M/10ms"), RouterOptions: proxyOptions()})
 	startPortals(t, l)
-	var server net.PacketConn
-	if err := inside(l.Namespace("server"), func() (err error) { server, err = net.ListenPacket("udp", ServerAddress+":5353"); return err }); err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
-	go func() {
-		b := make([]byte, 100)
-		for {
-			_, from, err := server.ReadFrom(b)
-			if err != nil {
-				return
-			}
-			_, _ = server.WriteTo([]byte(from.String()), from)
-		}
-	}()
+	echo(t, l, "server", ServerAddress+":5353")
 	// The proxy may hear of the tunnel a moment after the status does.
 	seen := ""
 	for range 5 {
-		if seen = whoAmI(t, l); strings.HasPrefix(seen, RemoteAddress+":") {
+		if seen = whoAmI(t, l); strings.HasPrefix(seen, "who am I "+RemoteAddress+":") {
 			return
 		}
 		<-time.After(200 * time.Millisecond)
