@@ -17,6 +17,7 @@ var rooms = []room{
 	{path: "engine/trace", layer: 0, pure: true},
 	{path: "engine/packet", layer: 1, pure: true},
 	{path: "stats", layer: 1, pure: true},
+	{path: "quota", layer: 1, pure: true},
 	{path: "pairing", layer: 1, pure: true},
 	{path: "linksim", layer: 1, pure: true, users: []string{"engine/enginetest"}},
 	{path: "engine/wire", layer: 2, pure: true},

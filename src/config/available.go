@@ -37,7 +37,6 @@ func notYet() []unavailable {
 			return err != nil || at.Addr().Is4() || at.Addr().IsUnspecified()
 		}},
 		row("link", "transport", "auto", "udp"),
-		row("link", "cap_mb", "0"),
 		row("link", "dscp", "clear"),
 		row("remote", "standby", "warm"),
 		row("remote", "family", "any", "4"),

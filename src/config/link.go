@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 )
@@ -35,6 +36,8 @@ type Cap struct {
 	Action            string // "warn", "slow" or "stop"
 	RateBitsPerSecond uint64 // with action "slow"
 	UsedBytes         uint64 // correction by the user, read once
+	UsedAt            int64  // when that was typed in, seconds since 1970; 0: nobody knows
+	Correction        string // names the correction, so that the same amount can be typed in again; empty: there is none
 }
 
 // Limits and units of caps.
@@ -43,6 +46,7 @@ const (
 	bytesPerMB      = 1_000_000
 	bitsPerKbit     = 1_000
 	maxCapKbit      = 1_000_000
+	maxCapUsedAt    = 1<<31 - 1 // seconds since 1970
 	minLinkMTU      = 576 // RFC 791: what every IPv4 host takes
 	maxLinkMTU      = 9216
 	defaultCapKbit  = 256
@@ -86,6 +90,10 @@ func decodeCap(d *decoder) Cap {
 		Action:            choice(d, "cap_action", "stop", "warn", "slow"),
 		RateBitsPerSecond: uint64(d.number("cap_rate", defaultCapKbit, 1, maxCapKbit, "")) * bitsPerKbit,
 		UsedBytes:         d.megabytes("cap_used_mb"),
+	}
+	c.UsedAt = int64(d.number("cap_used_at", 0, 0, maxCapUsedAt, "")) // pages write it
+	if d.isSet("cap_used_mb") {
+		c.Correction = fmt.Sprintf("%d@%d", c.UsedBytes, c.UsedAt)
 	}
 	c.Day = value(d, "cap_day", 1, func(text string) (int, error) {
 		last := map[string]int{"day": 1, "week": 7, "month": 31}[c.Period]

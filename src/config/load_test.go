@@ -86,6 +86,9 @@ config link 'lte'
 	option enabled 'off'
 	option label 'LTE upstairs'
 	option cap_day '31'
+	option cap_mb '50000'
+	option cap_used_mb '0'
+	option cap_used_at '1780000000'
 	option transport 'tcp'
 `), map[string]string{"secrets/private_key": key(7) + "\n", "secrets/remote.vps.psk": key(8)})
 	c, warnings, err := Load(path)
@@ -114,7 +117,7 @@ config link 'lte'
 		!dsl.Uses("vps") || dsl.Uses("other") || !lte.Uses("other") || dsl.Transport != TransportAuto {
 		t.Errorf("link %+v", dsl)
 	}
-	if lte.Enabled || lte.Label != "LTE upstairs" || lte.Cap != (Cap{Count: "both", Period: "month", Day: 31, WarnPercent: 80, Action: "stop", RateBitsPerSecond: 256e3}) {
+	if lte.Enabled || lte.Label != "LTE upstairs" || lte.Cap != (Cap{Bytes: 50e9, UsedAt: 1780000000, Correction: "0@1780000000", Count: "both", Period: "month", Day: 31, WarnPercent: 80, Action: "stop", RateBitsPerSecond: 256e3}) {
 		t.Errorf("link %+v", lte)
 	}
 }
@@ -197,10 +200,15 @@ func TestLoadErrors(t *testing.T) {
 		{"secret in a message", localText("\toption private_key 'my secret'", ""), []string{
 			"c:5: portal 'main', option private_key: must be a key: 44 characters of base64, as genkey prints them"}},
 		{"newer version", localText("\toption config_version 2", ""), []string{"c:5: portal 'main', option config_version '2': must be a number from 1 to 1"}},
-		{"not available", localText("\toption scheduler weighted\n\toption congestion none\n\toption public_to aa:bb:cc:dd:ee:ff", "\toption transport tls\n\toption cap_mb 5\n"), []string{
+		{"data cap", localText("", "\toption cap_period week\n\toption cap_day 8\n\toption cap_count all\n\toption cap_warn 0\n\toption cap_action block\n\toption cap_mb -1\n"), []string{
+			"c:12: link 'dsl', option cap_day '8': must be a day of the month from 1 to 31, or with cap_period 'week' a weekday from 1 (Monday) to 7",
+			"c:13: link 'dsl', option cap_count 'all': must be one of both, down, up",
+			"c:14: link 'dsl', option cap_warn '0': must be a number from 1 to 100",
+			"c:15: link 'dsl', option cap_action 'block': must be one of stop, warn, slow",
+			"c:16: link 'dsl', option cap_mb '-1': must be a number from 0 to 1000000000"}},
+		{"not available", localText("\toption scheduler weighted\n\toption congestion none\n\toption public_to aa:bb:cc:dd:ee:ff", "\toption transport tls\n"), []string{
 			"c:7: portal 'main', option public_to 'aa:bb:cc:dd:ee:ff': is not available in this version; available: router",
-			"c:13: link 'dsl', option transport 'tls': is not available in this version; available: auto, udp",
-			"c:14: link 'dsl', option cap_mb '5': is not available in this version; available: 0"}},
+			"c:13: link 'dsl', option transport 'tls': is not available in this version; available: auto, udp"}},
 		{"none without weighted", localText("\toption congestion none", ""), []string{
 			"c:5: portal 'main', option congestion 'none': 'none' works with scheduler 'weighted' only"}},
 		{"IPv6 outside", localText("", "config remote 'b'\n\toption public_key '"+key(4)+"'\n\tlist endpoint '[2001:db8::1]:1'\n\toption family 6\n"), []string{

@@ -26,6 +26,7 @@ type local struct {
 	remote config.Remote
 	links  []config.Link
 	paused []bool
+	capped []verdict // what data caps ask for
 	// duplicate is what is sent twice.
 	duplicate config.Duplicate
 	told      []node.Link // what the engine knows of each link
@@ -58,6 +59,7 @@ func (p *running) startLocal() error {
 	mtu := innerMTU(p.cfg)
 	r := &local{run: p, remote: remotes[0], links: p.cfg.EnabledLinks(), duplicate: p.cfg.Portal.Local.Duplicate}
 	r.paused, r.told = make([]bool, system.MaxLinks), make([]node.Link, system.MaxLinks)
+	r.capped = make([]verdict, system.MaxLinks)
 	r.devices, r.seen = make([]string, system.MaxLinks), make([]seenLink, system.MaxLinks)
 	params := node.LocalParams{Tunnel: p.tunnelParams(mtu), Random: rand.Reader}
 	params.Handshake = initiatorParams(p.cfg, r.remote)
@@ -207,11 +209,15 @@ func (r *local) lowestMetric() int {
 // setLink tells the engine about a link, in the loop.
 func (r *local) setLink(now mono.Time, i int, l node.Link) {
 	r.told[i] = l
-	if r.paused[i] {
+	if r.paused[i] || r.capped[i] == capStop {
 		l.Up = false
 	}
 	l.Metric, l.Overflow = r.links[i].Metric, r.links[i].Overflow
 	l.Limit, l.PeerLimit = int64(r.links[i].UploadBitsPerSecond/8), int64(r.links[i].DownloadBitsPerSecond/8)
+	if r.capped[i] == capSlow {
+		rate := int64(r.links[i].Cap.RateBitsPerSecond / 8)
+		l.Limit, l.PeerLimit = lesserLimit(l.Limit, rate), lesserLimit(l.PeerLimit, rate)
+	}
 	l.Metered, l.Standby = r.links[i].Metered, r.links[i].Metric > r.lowestMetric()
 	l.Congestion, _ = congestion.ParseKind(string(r.links[i].Congestion))
 	l.Copies = path.CopyNothing
@@ -219,6 +225,17 @@ func (r *local) setLink(now mono.Time, i int, l node.Link) {
 		l.Copies = copied(r.duplicate)
 	}
 	r.SetLink(now, i, l)
+}
+
+// held reports that the proxy's connections should keep off a link: it is paused, or its data cap is used up; in the loop.
+func (r *local) held(i int) bool { return r.paused[i] || r.capped[i] != capFree }
+
+// lesserLimit is the lesser of two limits, of which 0 is none.
+func lesserLimit(a, b int64) int64 {
+	if a == 0 || b == 0 {
+		return a + b
+	}
+	return min(a, b)
 }
 
 // recopy changes what is sent twice, in the loop.

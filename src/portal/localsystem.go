@@ -39,6 +39,8 @@ type localSystem struct {
 	broken  bool           // a repair failed: try again at the next look
 	said    string         // what was last said about look-ups and IPv6
 	states  []atomic.Value // of stats.LinkState, for status
+	caps    *caps
+	capped  []verdict // as the loop was told
 }
 
 // watchedLink is what is known of a link's device.
@@ -57,6 +59,7 @@ func newLocalSystem(r *local, router *system.Router, mtu int) *localSystem {
 		portal: r, router: router, log: r.run.log, links: make([]watchedLink, system.MaxLinks), states: make([]atomic.Value, system.MaxLinks),
 		config: make(chan func(), 8), since: time.Now(), want: r.run.cfg.Portal,
 		tunnel: system.Tunnel{Device: r.run.cfg.Portal.Device, MTU: mtu}, places: directory{configFile: r.run.ConfigFile},
+		caps: newCaps(r.run.ConfigFile, r.run.Socket, r.run.log), capped: make([]verdict, system.MaxLinks),
 	}
 	s.places.look()
 	var there bool
@@ -76,6 +79,7 @@ func (s *localSystem) Run(ctx context.Context) error {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	defer s.closeSockets()
+	defer func() { s.caps.keep(s.portal.run.configuration().Links, true) }()
 	s.adapt(ctx)
 	s.look(ctx)
 	for {
@@ -152,6 +156,7 @@ func (s *localSystem) look(ctx context.Context) {
 	for i := range s.portal.links {
 		s.lookAt(ctx, i)
 	}
+	s.caps.keep(s.portal.run.configuration().Links, false)
 	switch late := time.Since(s.since) > directAfter; {
 	case s.set && !s.direct && !s.up.Load() && late && !s.want.Local.KillSwitch:
 		s.log.Warn("no session: the LAN goes direct until there is one")
@@ -201,6 +206,7 @@ func (s *localSystem) lookAt(ctx context.Context, i int) {
 		state = system.LinkState{Device: at.device}
 		s.trouble(i, err)
 	}
+	s.cap(ctx, i, state)
 	remote, source := s.names.endpointOver(i, state, look{servers: at.servers, mark: s.router.SocketMark(i)})
 	why := linkWhy(err, state, source)
 	if why == w.why && remote == w.remote && source == w.source && sameState(state, w.state) && (w.socket != nil || why != stats.LinkUp) {
@@ -225,6 +231,19 @@ func (s *localSystem) lookAt(ctx context.Context, i int) {
 	s.portal.run.shared.do(ctx, func(now mono.Time) {
 		s.portal.devices[i], s.portal.seen[i] = at.device, seenLink{state, at.servers}
 		s.portal.setLink(now, i, node.Link{Up: ready, Endpoint: remote, Source: source})
+	})
+}
+
+// cap counts what a link carried and does what its data cap asks for.
+func (s *localSystem) cap(ctx context.Context, i int, state system.LinkState) {
+	asked := s.caps.count(s.portal.links[i], state)
+	if asked == s.capped[i] {
+		return
+	}
+	s.capped[i] = asked
+	s.portal.run.shared.do(ctx, func(now mono.Time) {
+		s.portal.capped[i] = asked
+		s.portal.setLink(now, i, s.portal.told[i])
 	})
 }
 

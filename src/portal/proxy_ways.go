@@ -111,7 +111,7 @@ func (l *localProxy) linksTo(ctx context.Context, to *far) (out []knownLink) {
 	r := l.portal
 	r.run.shared.do(ctx, func(mono.Time) {
 		for i, k := range r.links {
-			if i >= len(r.told) || !r.told[i].Up || r.paused[i] || k.Name == "" {
+			if i >= len(r.told) || !r.told[i].Up || r.held(i) || k.Name == "" {
 				continue
 			}
 			one := knownLink{k.Name, r.devices[i], r.sys.router.SocketMark(i), k.Metric, r.told[i].Endpoint, r.told[i].Source}

@@ -34,7 +34,8 @@ type RingLink struct {
 type Event struct {
 	At   int64  `json:"at"` // seconds since 1970 by this machine's clock
 	Link string `json:"link,omitempty"`
-	// Kind is a stats.PathState or stats.LinkState that began, or "connected", "lost" or "safe_mode".
+	// Kind is a stats.PathState or stats.LinkState that began, or "connected", "lost", "safe_mode", "cap_warn" or
+	// "cap_reached"; of a cap Text says how much is used.
 	Kind string `json:"kind"`
 	Text string `json:"text,omitempty"`
 	// Others are the connections that were in use when this one stopped being so.
@@ -50,12 +51,13 @@ type recent struct {
 	links  map[string]*[ringSeconds][2]uint64
 	order  []string
 	states map[string]string
+	caps   map[string]stats.CapState
 	up     stats.SessionState
 	events []Event
 }
 
 func newRecent(status control.Handler) *recent {
-	return &recent{status: status, links: map[string]*[ringSeconds][2]uint64{}, states: map[string]string{}}
+	return &recent{status: status, links: map[string]*[ringSeconds][2]uint64{}, states: map[string]string{}, caps: map[string]stats.CapState{}}
 }
 
 // run samples until ctx ends.
@@ -140,6 +142,24 @@ func (m *recent) notice(now int64, s *stats.Status) {
 			m.remember(e)
 		}
 		m.states[l.Name] = state
+		m.noticeCap(now, l, first)
+	}
+}
+
+// noticeCap tells what a data cap came to; that a link is not used for it any more is told by the link's state.
+func (m *recent) noticeCap(now int64, l stats.Link, first bool) {
+	if l.Cap == nil {
+		delete(m.caps, l.Name)
+		return
+	}
+	old, known := m.caps[l.Name]
+	m.caps[l.Name] = l.Cap.State
+	if !known || first || old == l.Cap.State || l.State == stats.LinkCap {
+		return
+	}
+	kind := map[stats.CapState]string{stats.CapWarn: "cap_warn", stats.CapReached: "cap_reached"}[l.Cap.State]
+	if kind != "" {
+		m.remember(Event{At: now, Link: l.Name, Kind: kind, Text: l.Cap.Share()})
 	}
 }
 

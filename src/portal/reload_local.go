@@ -90,10 +90,11 @@ func linksEqual(a, b config.Link) bool { return fmt.Sprintf("%+v", a) == fmt.Spr
 func (s *localSystem) dropLink(ctx context.Context, i int) error {
 	s.closeSocket(ctx, i)
 	s.links[i] = watchedLink{}
+	s.capped[i] = capFree
 	s.states[i].Store(stats.LinkDisabled)
 	s.portal.run.shared.do(ctx, func(now mono.Time) {
 		s.portal.SetLink(now, i, node.Link{})
-		s.portal.links[i], s.portal.told[i], s.portal.paused[i] = config.Link{}, node.Link{}, false
+		s.portal.links[i], s.portal.told[i], s.portal.paused[i], s.portal.capped[i] = config.Link{}, node.Link{}, false, capFree
 	})
 	return s.router.DropLink(i)
 }

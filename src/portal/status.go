@@ -133,18 +133,21 @@ func (r *local) status(now mono.Time) stats.Status {
 			continue // was removed
 		}
 		state := r.sys.linkState(i)
-		if r.paused[i] {
+		switch {
+		case r.paused[i]:
 			state = stats.LinkPaused
+		case r.capped[i] == capStop && state == stats.LinkUp:
+			state = stats.LinkCap
 		}
 		usable = usable || state == stats.LinkUp
-		links = append(links, stats.Link{Name: l.Name, Interface: l.Interface, State: state, Metric: l.Metric})
+		links = append(links, stats.Link{Name: l.Name, Interface: l.Interface, State: state, Metric: l.Metric, Cap: r.sys.caps.status(l)})
 	}
 	if !usable {
 		s.State = stats.SessionDown
 	}
 	for _, l := range r.run.configuration().Links {
 		if !l.Enabled {
-			links = append(links, stats.Link{Name: l.Name, Interface: l.Interface, State: stats.LinkDisabled, Metric: l.Metric})
+			links = append(links, stats.Link{Name: l.Name, Interface: l.Interface, State: stats.LinkDisabled, Metric: l.Metric, Cap: r.sys.caps.status(l)})
 		}
 	}
 	s.LimitUpBitsPerSecond, s.LimitDownBitsPerSecond, s.MaxLinks = r.limits.up, r.limits.down, r.limits.links

@@ -87,6 +87,10 @@ func (s *Status) Prometheus() string {
 	}
 	for _, l := range s.Links {
 		e.add("link_up", "gauge", "1 if the link has a device, a carrier and an address.", truth(l.State == LinkUp), "link", l.Name)
+		if l.Cap != nil {
+			e.add("link_cap_used_bytes", "gauge", "Used of the link's data cap in the present period.", float64(l.Cap.UsedBytes), "link", l.Name)
+			e.add("link_cap_bytes", "gauge", "The link's data cap.", float64(l.Cap.LimitBytes), "link", l.Name)
+		}
 	}
 	for _, name := range sortedKeys(s.Drops) {
 		addDrop(e, "", name, s.Drops[name])

@@ -28,6 +28,7 @@ func (s *Status) People() string {
 		s.Sessions[i].people(&out, s)
 	}
 	s.otherLinks(&out)
+	s.caps(&out)
 	s.Proxy.people(&out)
 	drops(&out, s)
 	return out.String()
@@ -200,6 +201,10 @@ func (s LinkState) words() string {
 		return "paused; go on with: mpproxy link NAME resume"
 	case LinkDisabled:
 		return "switched off in the configuration"
+	case LinkCap:
+		return "data cap reached"
+	case LinkWalled:
+		return "login page: open a web page on this connection and log in there"
 	}
 	return string(s)
 }
@@ -219,6 +224,38 @@ func (s *Status) otherLinks(out *strings.Builder) {
 		out.WriteByte('\n')
 		align(out, rows, len(rows[0]))
 	}
+}
+
+// caps writes one line for each data cap.
+func (s *Status) caps(out *strings.Builder) {
+	before := "\n"
+	for _, l := range s.Links {
+		if l.Cap != nil {
+			fmt.Fprintf(out, "%sData cap of %s: %s\n", before, l.Name, l.Cap.words())
+			before = ""
+		}
+	}
+}
+
+// Share says how much of the cap is used: "12.4 of 50 GB".
+func (c *Cap) Share() string { return shareOf(c.UsedBytes, c.LimitBytes) }
+
+// words says how much of a cap is used and what follows.
+func (c *Cap) words() string {
+	text := c.Share() + " used"
+	if c.EndsAt > 0 {
+		text += ", begins anew in " + duration(c.EndsSeconds)
+	}
+	if c.State != CapReached {
+		return text
+	}
+	switch c.Action {
+	case "stop":
+		return text + "; not used until then"
+	case "slow":
+		return text + "; slowed down to " + bits(c.RateBitsPerSecond) + " until then"
+	}
+	return text
 }
 
 // drops writes one line with the commonest reasons, if anything was dropped.

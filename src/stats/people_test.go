@@ -143,3 +143,29 @@ func TestPeopleSaysLimits(t *testing.T) {
 		}
 	}
 }
+
+func TestPeopleSaysWhatACapCameTo(t *testing.T) {
+	for _, c := range []struct {
+		cap  Cap
+		want string
+	}{
+		{Cap{State: CapBelow, UsedBytes: 12_400_000_000, LimitBytes: 50_000_000_000, EndsAt: 1, EndsSeconds: 9 * 86400}, "12.4 of 50 GB used, begins anew in 9 d 0 h"},
+		{Cap{State: CapWarn, UsedBytes: 900_000, LimitBytes: 1_000_000}, "0.9 of 1 MB used"},
+		{Cap{State: CapReached, UsedBytes: 50, LimitBytes: 50, Action: "stop", EndsAt: 1, EndsSeconds: 60}, "50 of 50 B used, begins anew in 1 min 0 s; not used until then"},
+		{Cap{State: CapReached, UsedBytes: 1_500_000_000_000, LimitBytes: 999_000_000_000, Action: "slow", RateBitsPerSecond: 256e3}, "1500 of 999 GB used; slowed down to 256 kbit/s until then"},
+		{Cap{State: CapReached, UsedBytes: 1_500_000_000_000, LimitBytes: 1_000_000_000_000, Action: "warn"}, "1.5 of 1 TB used"},
+	} {
+		s := one(SessionUp, Path{Link: "lte", State: PathUp})
+		s.Links = []Link{{Name: "lte", State: LinkUp, Cap: &c.cap}}
+		if want := "\n\nData cap of lte: " + c.want + "\n"; !strings.HasSuffix(s.People(), want) {
+			t.Errorf("%q, not %q", s.People(), want)
+		}
+	}
+	s := one(SessionUp, Path{})
+	s.Links = []Link{{Name: "a", State: LinkCap}, {Name: "b", State: LinkWalled}}
+	for _, want := range []string{"\na  data cap reached\n", "\nb  login page"} {
+		if !strings.Contains(s.People(), want) {
+			t.Errorf("no %q in %q", want, s.People())
+		}
+	}
+}

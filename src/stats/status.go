@@ -120,6 +120,8 @@ const (
 	LinkNoAddress LinkState = "no_address"
 	LinkPaused    LinkState = "paused"   // by `mpproxy link NAME pause`
 	LinkDisabled  LinkState = "disabled" // by the configuration
+	LinkCap       LinkState = "cap_reached"
+	LinkWalled    LinkState = "walled" // a login page answers in place of the network
 )
 
 // Link is a configured uplink of the router.
@@ -128,6 +130,33 @@ type Link struct {
 	Interface string    `json:"interface"`
 	State     LinkState `json:"state"`
 	Metric    int       `json:"metric"`
+	Cap       *Cap      `json:"cap,omitempty"` // nil: it has no data cap
+}
+
+// CapState says how much of a data cap is used.
+type CapState string
+
+// The states of a data cap.
+const (
+	CapBelow   CapState = "below"   // the warning
+	CapWarn    CapState = "warn"    // the warning is due
+	CapReached CapState = "reached" // all is used
+)
+
+// Cap is a link's data cap: how much of it is used in the present period. All bytes that go over the link's device count, also
+// those of other programs, as far as the cap counts their direction.
+type Cap struct {
+	State      CapState `json:"state"`
+	UsedBytes  uint64   `json:"used_bytes"`
+	LimitBytes uint64   `json:"limit_bytes"`
+	Action     string   `json:"action"` // when it is reached: "warn", "slow" or "stop"
+	// RateBitsPerSecond is what the link is slowed down to with action "slow".
+	RateBitsPerSecond uint64 `json:"rate_bits_per_second,omitempty"`
+	Since             string `json:"since,omitempty"` // the day on which the period began, "2026-05-01"
+	// EndsAt is when it ends, seconds since 1970, and EndsSeconds how long that is from now; 0: this machine does not know
+	// the time yet.
+	EndsAt      int64   `json:"ends_at,omitempty"`
+	EndsSeconds float64 `json:"ends_seconds,omitempty"`
 }
 
 // Milliseconds returns d for a field in milliseconds, to the microsecond.

@@ -36,7 +36,8 @@ func router() *Status {
 		}},
 		Links: []Link{
 			{Name: "dsl", Interface: "wan", State: LinkUp},
-			{Name: "lte", Interface: "wwan0", State: LinkUp, Metric: 10},
+			{Name: "lte", Interface: "wwan0", State: LinkUp, Metric: 10,
+				Cap: &Cap{State: CapBelow, UsedBytes: 12_400_000_000, LimitBytes: 50_000_000_000, Action: "stop", Since: "2026-05-01", EndsAt: 1780272000, EndsSeconds: 788400}},
 			{Name: "cable", Interface: "eth3", State: LinkNoAddress},
 			{Name: "spare", Interface: "eth4", State: LinkPaused},
 		},

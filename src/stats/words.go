@@ -52,6 +52,19 @@ func bits(perSecond uint64) string {
 // amount says bytes in three digits, in powers of 1000 as data caps count.
 func amount(n uint64) string { return scaled(n, "B", "kB", "MB", "GB", "TB") }
 
+// shareOf says how much of a whole, both in the unit of the whole: "12.4 of 50 GB".
+func shareOf(part, whole uint64) string {
+	unit, size := "B", 1.0
+	for _, u := range []string{"kB", "MB", "GB", "TB"} {
+		if float64(whole) < size*1000 {
+			break
+		}
+		unit, size = u, size*1000
+	}
+	say := func(n uint64) string { return strings.TrimSuffix(fmt.Sprintf("%.1f", float64(n)/size), ".0") }
+	return say(part) + " of " + say(whole) + " " + unit
+}
+
 func scaled(n uint64, units ...string) string {
 	if n == 0 {
 		return "0"

@@ -20,8 +20,10 @@ type LinkState struct {
 	IPv6     []netip.Addr // global ones only; those that are tentative or deprecated are left out
 	Gateway4 netip.Addr   // of the default route through this device, from any table; invalid: on the link itself, or none
 	Gateway6 netip.Addr
-	Filtered bool // IPv4 packets that come in by it are held against the reverse path
-	Tunnel   bool // it carries its packets inside others
+	Filtered bool   // IPv4 packets that come in by it are held against the reverse path
+	Tunnel   bool   // it carries its packets inside others
+	Received uint64 // bytes since the device was made, as the system counts them, of all programs
+	Sent     uint64
 }
 
 // resolve reads the state of a device.
@@ -32,6 +34,9 @@ func (k *kernel) resolve(device string) (LinkState, error) {
 	}
 	a := link.Attrs()
 	s := LinkState{Device: a.Name, Index: a.Index, MTU: a.MTU, Carrier: a.Flags&net.FlagUp != 0 && a.RawFlags&unix.IFF_LOWER_UP != 0}
+	if c := a.Statistics; c != nil {
+		s.Received, s.Sent = c.RxBytes, c.TxBytes
+	}
 	if s.IPv4, err = k.addresses(link, unix.AF_INET); err == nil {
 		s.IPv6, err = k.addresses(link, unix.AF_INET6)
 	}
