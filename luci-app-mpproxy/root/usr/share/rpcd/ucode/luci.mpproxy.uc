@@ -26,22 +26,41 @@ function now() {
 	return t[0] * 1000 + int(t[1] / 1000000);
 }
 
+// Waits until a socket can be read or written, at most until the deadline.
+function wait(s, event, deadline) {
+	const left = deadline - now();
+	const ready = (left > 0) ? socket.poll(left, [ s, event ]) : null;
+
+	return ready && ready[0][1];
+}
+
 // Asks at a socket. The answer is { result }, { error } in words, or { trouble } in one word of ours.
 function ask_at(path, request) {
 	const deadline = now() + LIMIT;
 	const s = socket.connect({ path }, null, null, LIMIT);
+	let rest = sprintf('%J\n', request);
 	let buf = '';
 
 	if (!s)
 		return { trouble: 'no_service' };
 
-	s.send(sprintf('%J\n', request));
+	// Who hangs does not read either, and a socket takes only so much. One that is closed has said why.
+	while (length(rest)) {
+		if (!wait(s, socket.POLLOUT, deadline)) {
+			s.close();
+			return { trouble: 'timeout' };
+		}
+
+		const sent = s.send(rest, socket.MSG_DONTWAIT);
+
+		if (!sent)
+			break;
+
+		rest = substr(rest, sent);
+	}
 
 	while (true) {
-		const left = deadline - now();
-		const ready = (left > 0) ? socket.poll(left, [ s, socket.POLLIN ]) : null;
-
-		if (!ready || !ready[0][1]) {
+		if (!wait(s, socket.POLLIN, deadline)) {
 			s.close();
 			return { trouble: 'timeout' };
 		}
@@ -82,7 +101,8 @@ function ask_anybody(request) {
 	const assisted = ask_at(path, request);
 
 	if (assisted.trouble == 'no_service' && access(PROGRAM, 'x')) {
-		system([ 'start-stop-daemon', '-S', '-b', '-x', PROGRAM, '--', 'assist', '--socket', path ], 2000);
+		// By its own number: the same program may be running as something else.
+		system([ 'start-stop-daemon', '-S', '-q', '-b', '-m', '-p', path + '.pid', '-x', PROGRAM, '--', 'assist', '--socket', path ], 2000);
 		return { trouble: 'starting' };
 	}
 
