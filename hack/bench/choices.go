@@ -84,7 +84,7 @@ func (b *bench) choice(choice choice, cells []cell) ([]string, error) {
 			o := lab.Options{Links: c.links, Seed: uint64(run + 1), RouterOptions: choice.lines(), RemoteOptions: choice.lines()}
 			err := b.withLab(o, func(l *lab.Lab) error {
 				o, err := b.run(l, b.flowOf(inners[0], lab.Down), math.Inf(1))
-				r.values = append(r.values, o.rate/sum(c.links, tunnelShare))
+				r.values = append(r.values, o.Rate/sum(c.links, tunnelShare))
 				return err
 			})
 			if err != nil {

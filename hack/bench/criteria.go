@@ -124,7 +124,7 @@ func (b *bench) rateOver(o lab.Options, n int, way lab.Direction) (rate float64,
 		if err = waitRouted(l); err == nil {
 			var out outcome
 			if out, err = b.run(l, b.flowOf(inners[0], way), 1); err == nil {
-				rate = out.rate
+				rate = out.Rate
 			}
 		}
 	}

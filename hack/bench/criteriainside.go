@@ -35,7 +35,7 @@ func (b *bench) oneInterface() (f finding, err error) {
 			}
 		}
 		o, err := b.run(l, b.flowOf(inners[0], lab.Down), 1)
-		rate = o.rate
+		rate = o.Rate
 		return err
 	})
 	outer := 0
@@ -105,7 +105,10 @@ func (b *bench) inside() (f finding, err error) {
 			flow := b.flowOf(inners[0], lab.Down)
 			flow.To = to
 			out, failed := b.run(l, flow, 1)
-			rates[i], err = out.rate, errors.Join(err, failed, out.trouble)
+			rates[i], err = out.Rate, errors.Join(err, failed)
+			if out.Trouble != "" {
+				err = errors.Join(err, errors.New(out.Trouble))
+			}
 		}
 	}
 	if err != nil && l.Router != nil {

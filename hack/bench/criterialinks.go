@@ -59,7 +59,7 @@ func (b *bench) bothDirections() (f finding, err error) {
 			if err != nil {
 				return err
 			}
-			gain[i] = o.rate / better(links, tunnelShare)
+			gain[i] = o.Rate / better(links, tunnelShare)
 		}
 		return nil
 	})

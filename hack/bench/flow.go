@@ -66,13 +66,13 @@ func (b *bench) flowOf(kind inner, way lab.Direction) lab.Flow {
 
 // outcome is what a flow was like.
 type outcome struct {
-	rate    float64       // bit/s of payload after settling
-	rates   []float64     // for each 100 ms
-	reached float64       // seconds until 0.9 of the target; notMeasured: never
-	trips   []float64     // ms, of TCP only
-	links   [][]float64   // for each link: bit/s for each 100 ms, by the emulator's counters
-	late    time.Duration // the emulator's own worst error by now
-	trouble error         // of a flow that broke: its rate counts all the same
+	Rate    float64     `json:"rate"`    // bit/s of payload after settling
+	Rates   []float64   `json:"rates"`   // for each 100 ms
+	Reached float64     `json:"reached"` // seconds until 0.9 of the target; notMeasured: never
+	Trips   []float64   `json:"trips"`   // ms, of TCP only
+	Links   [][]float64 `json:"links"`   // for each link: bit/s for each 100 ms, by the emulator's counters
+	Trouble string      `json:"trouble"` // of a flow that broke: its rate counts all the same
+	Burden  burden      `json:"-"`       // is the record's
 }
 
 // samplePeriod is that of the lab's own samples.
@@ -111,29 +111,48 @@ func watch(l *lab.Lab, way lab.Direction) (stop func() [][]float64) {
 
 // run runs one flow and says what it was like; target is the sum of what the links leave, for the time to get there.
 func (b *bench) run(l *lab.Lab, f lab.Flow, target float64) (o outcome, err error) {
+	before := lateness(l)
+	m := startMeter()
 	stop := watch(l, f.Direction)
 	flow, err := l.StartFlow(f)
 	if err != nil {
 		stop()
 		return o, err
 	}
-	o.trouble = flow.Wait()
-	o.links = stop()
-	b.judge(&o, flow, f, target)
-	for _, link := range l.Links {
-		o.late = max(o.late, link.Lateness())
+	o.Trouble = words(flow.Wait())
+	o.Links = stop()
+	o.Burden = m.since()
+	if late := lateness(l); late > before { // it is the worst so far: what was before is not this flow's
+		o.Burden.Late = late
 	}
+	b.judge(&o, flow, f, target)
 	return o, nil
+}
+
+// lateness is the worst of all links so far.
+func lateness(l *lab.Lab) (late time.Duration) {
+	for _, link := range l.Links {
+		late = max(late, link.Lateness())
+	}
+	return late
+}
+
+// words are an error's; none of none.
+func words(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }
 
 // judge fills in what the receiver and the sender saw.
 func (b *bench) judge(o *outcome, flow *lab.Bulk, f lab.Flow, target float64) {
 	from, to := flow.Started.Add(b.settle), flow.Started.Add(f.Length)
-	o.rate, o.rates, o.reached = flow.Rate(from, to), flow.Rates(), notMeasured
+	o.Rate, o.Rates, o.Reached = flow.Rate(from, to), flow.Rates(), notMeasured
 	if at, ok := flow.Reached(flow.Started, 0.9*target); ok {
-		o.reached = max(0, at.Seconds())
+		o.Reached = max(0, at.Seconds())
 	}
 	for _, t := range flow.Trips(from, to) {
-		o.trips = append(o.trips, float64(t.Delay)/1e6)
+		o.Trips = append(o.Trips, float64(t.Delay)/1e6)
 	}
 }

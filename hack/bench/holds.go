@@ -175,7 +175,7 @@ func (b *bench) traced(c cell) (sums traceSums, rate float64, err error) {
 		if router.err != nil || remote.err != nil {
 			return fmt.Errorf("trace: %v, %v", router.err, remote.err)
 		}
-		sums, rate = router.sums, o.rate
+		sums, rate = router.sums, o.Rate
 		sums.lost, sums.repairs = remote.sums.lost, remote.sums.repairs
 		return nil
 	})

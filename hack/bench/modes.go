@@ -102,8 +102,8 @@ func (b *bench) modeRun(l *lab.Lab, way lab.Direction, idle time.Duration, r *mo
 		return err
 	}
 	delays := inMs(call.Delays(way, call.Started.Add(b.settle), call.Started.Add(b.settle+b.duration-callTail)))
-	r.rate = append(r.rate, o.rate)
-	r.trip50, r.trip95 = append(r.trip50, quantile(o.trips, 0.5)), append(r.trip95, quantile(o.trips, 0.95))
+	r.rate = append(r.rate, o.Rate)
+	r.trip50, r.trip95 = append(r.trip50, quantile(o.Trips, 0.5)), append(r.trip95, quantile(o.Trips, 0.95))
 	base := idle.Seconds() * 1e3
 	r.call50, r.call95 = append(r.call50, quantile(delays, 0.5)-base), append(r.call95, quantile(delays, 0.95)-base)
 	r.delays = append(r.delays, delays...)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"mpproxy/hack/lab"
@@ -11,32 +12,66 @@ import (
 // ways are both directions, the more common first.
 var ways = []lab.Direction{lab.Down, lab.Up}
 
-// systems are what carries a cell's flow.
+// systems are what carries a flow.
 const (
 	oursName  = "mpproxy"
 	mptcpName = "OpenVPN over MPTCP"
+	plainName = "plain link"
 )
 
-// lateEnough is from which lateness of the emulator on a measurement is worth a word.
-const lateEnough = 20 * time.Millisecond
+// What a flow costs besides its own time: building the lab and starting what carries it.
+const (
+	flowCost   = 150 * time.Millisecond
+	plainCost  = 1500 * time.Millisecond
+	oursCost   = 2 * time.Second
+	rivalCost  = 3 * time.Second
+	plainRates = 220e6 // bit/s that plain links carry side by side: well below what the machine can
+)
 
-// results are the outcomes of one cell: by system, direction and kind of flow, one for each run.
-type results map[string][]outcome
-
-func key(system string, way lab.Direction, kind inner) string {
-	return fmt.Sprintf("%s %v %s", system, way, kind.name)
+// wanted is one flow of a system over links; the order of all is that of their importance.
+type wanted struct {
+	system string
+	links  []linksim.Params
+	way    lab.Direction
+	kind   inner
+	run    int
 }
 
-func (r results) take(system string, way lab.Direction, kind inner, o outcome) {
-	k := key(system, way, kind)
+// key names the flow's record.
+func (w wanted) key(b *bench) string {
+	return fmt.Sprintf("flow %s, %v %s over %s, run %d, %v after %v", w.system, w.way, w.kind.name, describe(w.links), w.run+1, b.duration, b.settle)
+}
+
+// build of the program counts for our flows only.
+func (w wanted) build(b *bench) string {
+	if w.system == oursName {
+		return b.build
+	}
+	return ""
+}
+
+// results are the outcomes of flows by system, links, direction and kind, one for each run.
+type results map[string][]outcome
+
+func key(system string, links []linksim.Params, way lab.Direction, kind inner) string {
+	return fmt.Sprintf("%s %s %v %s", system, describe(links), way, kind.name)
+}
+
+func (r results) take(system string, links []linksim.Params, way lab.Direction, kind inner, o outcome) {
+	k := key(system, links, way, kind)
 	r[k] = append(r[k], o)
 }
 
-// rates returns the median rates of all kinds, notMeasured where there is none.
-func (r results) each(system string, way lab.Direction, value func(outcome) float64) (all []float64) {
+// of returns the outcomes that count: those of a quiet machine, all if there are none.
+func (r results) of(system string, links []linksim.Params, way lab.Direction, kind inner) []outcome {
+	return quiet(r[key(system, links, way, kind)], func(o outcome) bool { return o.Burden.busy() })
+}
+
+// each returns the medians of all kinds, notMeasured where there is none.
+func (r results) each(system string, links []linksim.Params, way lab.Direction, value func(outcome) float64) (all []float64) {
 	for _, kind := range inners {
 		var values []float64
-		for _, o := range r[key(system, way, kind)] {
+		for _, o := range r.of(system, links, way, kind) {
 			values = append(values, value(o))
 		}
 		if len(values) == 0 {
@@ -48,179 +83,132 @@ func (r results) each(system string, way lab.Direction, value func(outcome) floa
 	return all
 }
 
-func rateOf(o outcome) float64 { return o.rate }
+// marks are what stands beside the medians: a mark where there are no figures of a quiet machine.
+func (r results) marks(system string, links []linksim.Params, way lab.Direction) (all []string) {
+	for _, kind := range inners {
+		mark := ""
+		for _, o := range r.of(system, links, way, kind) {
+			mark = o.Burden.mark()
+		}
+		all = append(all, mark)
+	}
+	return all
+}
 
-// profiles measures the sixteen profiles.
-func (b *bench) profiles() error {
+func rateOf(o outcome) float64 { return o.Rate }
+
+// profiles measures our flows over the sixteen profiles: first one of each cell, then repetitions.
+func (b *bench) profiles() error { return b.measureFlows("profiles") }
+
+// controls measures plain links: each alone, and one of the summed rate.
+func (b *bench) controls() error { return b.measureFlows("controls") }
+
+// rivals measures the other program.
+func (b *bench) rivals() error { return b.measureFlows("rivals") }
+
+// batch is flows that need the same things built.
+type batch struct {
+	flows []wanted
+	name  string
+	run   func(*bench, batch) error
+	cost  time.Duration
+	side  bool // all flows at once
+}
+
+// batchesOf returns what a section of flows has still to measure.
+func (b *bench) batchesOf(section string) (todo []batch) {
+	cells, err := cellsOf(chosen(b.profile))
+	if err != nil {
+		return nil // check has told of it
+	}
+	kinds := b.usable()
+	b.knownFlows(cells, kinds)
+	plan := map[string]func(*bench, []cell, []inner) []batch{"profiles": (*bench).oursOf, "controls": (*bench).plainOf, "rivals": (*bench).rivalsOf}[section]
+	for _, one := range plan(b, cells, kinds) {
+		if one.flows = slices.DeleteFunc(one.flows, b.measured); len(one.flows) > 0 {
+			todo = append(todo, one)
+		}
+	}
+	return todo
+}
+
+// measureFlows measures what a section holds and is not known yet, and makes the tables of all that is known.
+func (b *bench) measureFlows(section string) error {
+	todo := b.batchesOf(section)
 	cells, err := cellsOf(chosen(b.profile))
 	if err != nil {
 		return err
 	}
-	kinds := b.usable()
-	each := len(cells) * len(ways) * len(kinds)
-	runs := each * b.runs
-	if !b.ours {
-		runs += each
+	var rest time.Duration
+	for _, one := range todo {
+		rest += one.costs(b)
 	}
-	b.say("%d cells, %d flows of %v and their controls: about %.0f minutes", len(cells), runs, b.settle+b.duration,
-		1.4*float64(runs)*(b.settle+b.duration+500*time.Millisecond).Minutes())
-	tables := b.profileTables()
-	plain := memo{b: b, kinds: kinds, known: map[string]results{}}
-	for i, c := range cells {
-		b.say("[%d/%d] %s: %s; sum %s, better %s Mbit/s", i+1, len(cells), c.name, describe(c.links),
-			mbit(sum(c.links, tunnelShare)), mbit(better(c.links, tunnelShare)))
-		r, err := b.cell(c, kinds)
-		if err != nil {
-			b.leave("%s: %v", c.name, err)
-			continue
+	if err := b.fileCells(cells); err != nil {
+		return err
+	}
+	for i, one := range todo {
+		b.expect(rest)
+		if b.timeOver(one.costs(b)) {
+			b.leave("%s: %d of %d groups of flows, the time was over; KEEP=%s goes on there", section, len(todo)-i, len(todo), b.out)
+			break
 		}
-		if err := b.judgeCell(c, r, &plain, tables); err != nil {
-			return err
+		b.say("[%d/%d] %s", i+1, len(todo), one.name)
+		if err := one.run(b, one); err != nil {
+			b.leave("%s: %v", one.name, err)
 		}
-		if err := b.write(b.head()); err != nil { // the run is a long one, and what it found is of use before its end
+		rest -= one.costs(b)
+		if err := b.fileCells(cells); err != nil { // the run is a long one, and what it found is of use before its end
 			return err
 		}
 	}
 	return nil
 }
 
-// cell runs all flows of a cell, over our portals and, in the first run only, over the other program.
-func (b *bench) cell(c cell, kinds []inner) (results, error) {
-	r := results{}
-	for run := range b.runs {
-		err := b.withPortals(c.links, run, func(l *lab.Lab) error { return b.kinds(l, c, kinds, oursName, r) })
-		if err != nil {
-			return r, err
-		}
-		if b.ours || run > 0 {
-			continue
-		}
-		b.stranger(c, kinds, r)
+// costs is how long a batch takes.
+func (one batch) costs(b *bench) time.Duration {
+	n := len(one.flows)
+	if one.side {
+		n = 1
 	}
-	return r, nil
+	return one.cost + time.Duration(n)*(b.settle+b.duration+flowCost)
 }
 
-// stranger runs the flows over the other program, each over a new connection of it: one that a flow has stalled for good, as
-// MPTCP's sometimes do, must not spoil the next.
-func (b *bench) stranger(c cell, kinds []inner, r results) {
-	for _, way := range ways {
-		for _, kind := range kinds {
-			err := b.withOpenVPN(c.links, 0, func(l *lab.Lab) error {
-				if err := l.Serve(b.quic, "serve"); err != nil {
-					return err
+// knownFlows reads the store into the results, once.
+func (b *bench) knownFlows(cells []cell, kinds []inner) {
+	if b.flows != nil {
+		return
+	}
+	b.flows = results{}
+	for _, plan := range []func(*bench, []cell, []inner) []batch{(*bench).oursOf, (*bench).plainOf, (*bench).rivalsOf} {
+		for _, one := range plan(b, cells, kinds) {
+			for _, w := range one.flows {
+				var o outcome
+				if r, ok := b.store.get(w.key(b), w.build(b), &o); ok && !(b.redo && r.Burden.busy()) {
+					o.Burden = r.Burden
+					b.flows.take(w.system, w.links, w.way, w.kind, o)
+					b.has[w.key(b)] = true
 				}
-				return b.one(l, c, way, kind, mptcpName, r)
-			})
-			if err != nil {
-				b.leave("%s over %s: %v", c.name, mptcpName, err)
 			}
 		}
 	}
 }
 
-// kinds runs one flow of each kind, each way, over what stands.
-func (b *bench) kinds(l *lab.Lab, c cell, kinds []inner, system string, r results) error {
-	if err := l.Serve(b.quic, "serve"); err != nil {
-		return err
-	}
-	for _, way := range ways {
-		for _, kind := range kinds {
-			if err := b.one(l, c, way, kind, system, r); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
+// measured reports that a flow is known.
+func (b *bench) measured(w wanted) bool { return b.has[w.key(b)] }
 
-// one runs one flow over what stands.
-func (b *bench) one(l *lab.Lab, c cell, way lab.Direction, kind inner, system string, r results) error {
-	target := sum(c.links, tunnelShare)
-	o, err := b.run(l, b.flowOf(kind, way), target)
-	if err != nil {
-		return err
+// take files a flow.
+func (b *bench) take(w wanted, o outcome) error {
+	b.flows.take(w.system, w.links, w.way, w.kind, o)
+	b.has[w.key(b)] = true
+	said := o.Burden.words()
+	if o.Trouble != "" {
+		said += " BROKE: " + o.Trouble
 	}
-	r.take(system, way, kind, o)
-	said := ""
-	if o.late > lateEnough {
-		said = fmt.Sprintf(" (the emulator was late by up to %v: a busy machine)", o.late.Round(time.Millisecond))
+	target := sum(w.links, tunnelShare)
+	if w.system == plainName {
+		target = sum(w.links, plainShare)
+		said = " " + describe(w.links) + said
 	}
-	if o.trouble != nil {
-		said += " BROKE: " + o.trouble.Error()
-	}
-	b.say("  %-18s %-4v %-5s %5s Mbit/s = %.2f of the sum%s", system, way, kind.name, mbit(o.rate), o.rate/target, said)
-	return nil
-}
-
-// memo measures plain links, each once in a run of the program: many profiles share them.
-type memo struct {
-	b     *bench
-	kinds []inner
-	known map[string]results
-}
-
-// of returns what flows get over single plain links, without a tunnel; those not known yet are measured side by side.
-func (m *memo) of(links []linksim.Params) error {
-	var missing []linksim.Params
-	for _, p := range links {
-		if m.known[p.String()] == nil {
-			m.known[p.String()] = results{}
-			missing = append(missing, p)
-		}
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	l, err := lab.New(lab.Options{Links: missing, Seed: 1})
-	if err != nil {
-		return err
-	}
-	defer l.Close()
-	if err := l.Serve(m.b.quic, "serve"); err != nil {
-		return err
-	}
-	servers := []string{lab.ServerAddress}
-	for i, link := range l.Links[1:] {
-		address := fmt.Sprintf("198.51.100.%d", 3+i)
-		if err := l.IP("server", false, "address add "+address+"/24 dev eth0"); err != nil {
-			return err
-		}
-		if err := l.IP("router", false, "route add "+address+" via "+l.Gateway(link)); err != nil {
-			return err
-		}
-		servers = append(servers, address)
-	}
-	for _, way := range ways {
-		for _, kind := range m.kinds {
-			if err := m.side(l, missing, servers, kind, way); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// side runs a flow over each link at the same time.
-func (m *memo) side(l *lab.Lab, links []linksim.Params, servers []string, kind inner, way lab.Direction) error {
-	f := m.b.flowOf(kind, way)
-	flows := make([]*lab.Bulk, len(links))
-	for i := range links {
-		f.To = servers[i]
-		var err error
-		if flows[i], err = l.StartFlow(f); err != nil {
-			return err
-		}
-	}
-	for i, flow := range flows {
-		o := outcome{trouble: flow.Wait()}
-		m.b.judge(&o, flow, f, sum(links[i:i+1], plainShare))
-		m.known[links[i].String()].take("plain", way, kind, o)
-		m.b.say("  %-18s %-4v %-5s %5s Mbit/s over %v", "plain link", way, kind.name, mbit(o.rate), links[i])
-	}
-	return nil
-}
-
-// plain returns the median rates of a link.
-func (m *memo) plain(p linksim.Params, way lab.Direction) []float64 {
-	return m.known[p.String()].each("plain", way, rateOf)
+	b.say("  %-18s %-4v %-5s %5s Mbit/s = %.2f of the sum%s", w.system, w.way, w.kind.name, mbit(o.Rate), o.Rate/target, said)
+	return b.store.put(w.key(b), w.build(b), o.Burden, o)
 }

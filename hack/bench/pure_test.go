@@ -78,13 +78,15 @@ func TestJudgeWay(t *testing.T) {
 		{"far apart", [3]float64{50e6, 46e6, 46e6}, full, true, ""},
 		{"no control", [3]float64{50e6, 92e6, 92e6}, notMeasured, false, "cubic sum 0.54"},
 	} {
-		var b bench
+		b := bench{flows: results{}}
 		c.apart = v.apart
-		r := results{}
 		for i, kind := range inners {
-			r.take(oursName, lab.Down, kind, outcome{rate: v.rates[i]})
+			b.flows.take(oursName, c.links, lab.Down, kind, outcome{Rate: v.rates[i]})
+			if v.control != notMeasured {
+				b.flows.take(plainName, []linksim.Params{joint(c.links)}, lab.Down, kind, outcome{Rate: v.control})
+			}
 		}
-		if got := b.judgeWay(c, r, lab.Down, []float64{v.control, v.control, v.control}, full); got != v.want {
+		if got := b.judgeWay(c, lab.Down); got != v.want {
 			t.Errorf("%s: %q, want %q", v.name, got, v.want)
 		}
 		if len(b.rows) != 6 {
@@ -95,17 +97,44 @@ func TestJudgeWay(t *testing.T) {
 
 func TestMediansOfRuns(t *testing.T) {
 	r := results{}
+	links := linksOf("1M/1ms")
 	for _, v := range []float64{3, 1, 2} {
-		r.take("a", lab.Up, inners[1], outcome{rate: v, reached: notMeasured})
+		r.take("a", links, lab.Up, inners[1], outcome{Rate: v, Reached: notMeasured})
 	}
-	if got := r.each("a", lab.Up, rateOf); !slices.Equal(got, []float64{notMeasured, 2, notMeasured}) {
+	if got := r.each("a", links, lab.Up, rateOf); !slices.Equal(got, []float64{notMeasured, 2, notMeasured}) {
 		t.Errorf("%v", got)
 	}
-	if got := triple(r.each("a", lab.Up, reachedOf), seconds); got != "- / never / -" {
+	if got := triple(r.each("a", links, lab.Up, reachedOf), nil, seconds); got != "- / never / -" {
 		t.Errorf("%q", got)
 	}
-	if got := triple(over([]float64{46e6, notMeasured}, 92e6), share); got != "0.50 / -" {
+	if got := triple(over([]float64{46e6, notMeasured}, 92e6), []string{busyMark, busyMark}, share); got != "0.50† / -" {
 		t.Errorf("%q", got)
+	}
+	// A run on a busy machine counts only where there is no other.
+	busy := burden{Late: time.Second}
+	r.take("a", links, lab.Up, inners[1], outcome{Rate: 100, Burden: busy})
+	r.take("a", links, lab.Up, inners[0], outcome{Rate: 100, Burden: busy})
+	if got := r.each("a", links, lab.Up, rateOf); !slices.Equal(got, []float64{100, 2, notMeasured}) {
+		t.Errorf("%v", got)
+	}
+	if got := r.marks("a", links, lab.Up); !slices.Equal(got, []string{busyMark, "", ""}) {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestOfAlone: the better link is the one that gives more to that kind of flow, and is scaled to what a tunnel leaves.
+func TestOfAlone(t *testing.T) {
+	c := cell{name: "x", links: linksOf("50M/20ms,40M/20ms")}
+	b := bench{flows: results{}}
+	for i, rate := range []float64{10e6 * plainShare, 30e6 * plainShare} {
+		b.flows.take(plainName, c.links[i:i+1], lab.Down, inners[0], outcome{Rate: rate})
+	}
+	got := b.alone(c, lab.Down)
+	if math.Abs(got[0]-30e6*tunnelShare) > 1 || got[1] != notMeasured {
+		t.Errorf("%v", got)
+	}
+	if r := ratios([]float64{60e6 * tunnelShare, 1, notMeasured}, got); math.Abs(r[0]-2) > 1e-9 || r[1] != notMeasured || r[2] != notMeasured {
+		t.Errorf("%v", r)
 	}
 }
 

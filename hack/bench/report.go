@@ -23,6 +23,8 @@ type row struct {
 	judge   verdict
 	note    string
 	hidden  bool // only in the CSV: a table shows it in another form
+	busy    bool // one of the values was measured on a busy machine
+	told    int  // values that a progress line has told
 }
 
 // verdict says how the median is held against the target.
@@ -65,11 +67,16 @@ func (r *row) target() string {
 	return ""
 }
 
-// missed is the verdict on a row that missed its target, or was not measured at all.
-const missed = "MISSED"
+// The verdicts on a row that missed its target, and on one that has no figures (yet).
+const (
+	missed   = "MISSED"
+	unvalued = "not measured"
+)
 
 func (r *row) verdict() string {
 	switch {
+	case len(r.values) == 0 && r.note == "":
+		return unvalued
 	case r.judge == unjudged:
 		return ""
 	case len(r.values) > 0 && r.ok():
@@ -88,7 +95,14 @@ func (r *row) cells() []string {
 	if len(r.control) > 0 {
 		control = number(median(r.control))
 	}
-	return []string{r.what, number(median(r.values)), r.unit, spread, control, r.target(), r.verdict(), r.note}
+	middle := number(median(r.values))
+	if len(r.values) == 0 {
+		middle = ""
+	}
+	if r.busy {
+		middle += " " + busyMark
+	}
+	return []string{r.what, middle, r.unit, spread, control, r.target(), r.verdict(), r.note}
 }
 
 var columns = []string{"what", "median", "unit", "range", "control", "target", "verdict", "note"}
@@ -135,14 +149,25 @@ func (r *report) add(rows ...*row) {
 	r.rows = append(r.rows, rows...)
 }
 
-// missed counts the rows that missed their target.
-func (r *report) missed() (n int) {
+// count counts the rows with a verdict.
+func (r *report) count(verdict string) (n int) {
 	for _, one := range r.rows {
-		if one.verdict() == missed {
+		if one.verdict() == verdict {
 			n++
 		}
 	}
 	return n
+}
+
+// markBusy marks the rows that got values since the last call, if they were measured on a busy machine, and reports whether any was.
+func (r *report) markBusy(u burden) (marked bool) {
+	for _, one := range r.rows {
+		if len(one.values) > one.told && u.busy() {
+			one.busy, marked = true, true
+		}
+		one.told = len(one.values)
+	}
+	return marked
 }
 
 // print writes all tables for people.

@@ -32,7 +32,7 @@ func TestVerdictFollowsTheControl(t *testing.T) {
 		{"too little even so", row{values: []float64{0.70}, control: []float64{0.8}, judge: atLeast, bound: 0.97}, "MISSED"},
 		{"below", row{values: []float64{12}, judge: atMost, bound: 20}, "ok"},
 		{"above", row{values: []float64{21}, judge: atMost, bound: 20}, "MISSED"},
-		{"nothing measured", row{judge: atMost, bound: 20}, "MISSED"},
+		{"nothing measured", row{judge: atMost, bound: 20}, "not measured"},
 		{"only told", row{values: []float64{1}}, ""},
 	} {
 		if got := c.row.verdict(); got != c.want {

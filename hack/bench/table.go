@@ -67,15 +67,18 @@ func (t *table) csv() string {
 	return b.String()
 }
 
-// triple writes what belongs to the inner flows of one cell, in their order.
-func triple(values []float64, format func(float64) string) string {
+// triple writes what belongs to the inner flows of one cell, in their order, each with its mark, if marks are given.
+func triple(values []float64, marks []string, format func(float64) string) string {
 	var words []string
-	for _, v := range values {
-		if v < 0 {
-			words = append(words, "-")
-			continue
+	for i, v := range values {
+		word := "-"
+		if v >= 0 {
+			word = format(v)
+			if marks != nil {
+				word += marks[i]
+			}
 		}
-		words = append(words, format(v))
+		words = append(words, word)
 	}
 	return strings.Join(words, " / ")
 }
