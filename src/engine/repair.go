@@ -65,11 +65,13 @@ func (q *repairs) pop() repair {
 	return r
 }
 
-// unlane makes all waiting repairs plain packets: their lanes are gone with the session.
+// unlane makes all waiting repairs plain packets: their lanes are gone with the session, and so are the datagrams that they
+// repeat. In the new session those numbers would stand for others.
 func (q *repairs) unlane() {
 	for i := range q.n {
 		r := &q.ring[(q.head+i)%len(q.ring)]
 		r.load.Lane, r.load.Laned = 0, false
+		r.load.FromPath, r.load.FromNumber, r.load.PartID = 0, 0, 0
 	}
 }
 

@@ -139,6 +139,26 @@ func TestRouterRestarts(t *testing.T) {
 	}
 }
 
+// A router that restarts after so many packets that a repair from before must not count by its old number: that number lies
+// beyond the new session's replay window.
+func TestRouterRestartsLate(t *testing.T) {
+	for _, w := range []*World{oneLink(17), twoLinks(18)} {
+		k := newTalk(w)
+		w.Run(20 * time.Second)
+		w.StartRouter()
+		if gap := k.gap(3 * time.Second); gap > time.Second {
+			t.Errorf("gap %v", gap)
+		}
+		stands(t, w, len(w.Links))
+		k.flows(t, 15)
+		drops := w.Local.Drops()
+		if n := drops.Map()["too_old"]; n > 0 {
+			t.Errorf("%d packets of the new session are taken for old ones", n)
+		}
+		closes(t, w)
+	}
+}
+
 // Both at once.
 func TestBothRestart(t *testing.T) {
 	w := twoLinks(15)
