@@ -38,8 +38,10 @@ func (u burden) busy() bool {
 }
 
 // mark is what stands beside the figure.
-func (u burden) mark() string {
-	if u.busy() {
+func (u burden) mark() string { return marked(u.busy()) }
+
+func marked(busy bool) string {
+	if busy {
 		return busyMark
 	}
 	return ""

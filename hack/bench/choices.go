@@ -93,7 +93,7 @@ func (b *bench) choice(choice choice, cells []cell) ([]string, error) {
 		}
 		m := median(r.values)
 		b.say("  %-14s %.2f of the sum", c.name, m)
-		line = append(line, fmt.Sprintf("%s (%s)", share(m), share(m*sum(c.links, tunnelShare)/better(c.links, tunnelShare))))
+		line = append(line, fmt.Sprintf("%s%s (%s)", share(m), marked(r.busy), share(m*sum(c.links, tunnelShare)/better(c.links, tunnelShare))))
 	}
 	return line, nil
 }

@@ -64,20 +64,22 @@ func (b *bench) measureCriteria() error {
 			t.add(c.words, c.how, "", "", "", "not measured")
 			continue
 		}
+		m := startMeter()
 		f, err := c.run(b)
+		u := m.since()
 		if err != nil {
 			b.leave("%s: %v", c.words, err)
 			t.add(c.words, c.how, "", "", "", "not measured")
 			continue
 		}
-		r := &row{section: "Criteria", what: c.words, unit: "met", values: []float64{0}, judge: atLeast, bound: 1, hidden: true}
+		r := &row{section: "Criteria", what: c.words, unit: "met", values: []float64{0}, judge: atLeast, bound: 1, hidden: true, busy: u.busy(), told: 1}
 		verdict := missed
 		if f.met {
 			r.values[0], verdict = 1, "ok"
 		}
 		b.add(r)
-		b.say("[%d/%d] %s: %s (control: %s) %s", i+1, len(list), c.words, f.measured, f.control, verdict)
-		t.add(c.words, c.how, f.measured, f.control, f.wanted, verdict)
+		b.say("[%d/%d] %s: %s (control: %s) %s%s", i+1, len(list), c.words, f.measured, f.control, verdict, u.words())
+		t.add(c.words, c.how, f.measured+u.mark(), f.control, f.wanted, verdict)
 	}
 	return nil
 }

@@ -110,41 +110,83 @@ func settled(rates []float64, from time.Duration, least, most float64) float64 {
 	return notMeasured
 }
 
-// followsRate makes one link slow under a download, and fast again.
+// followsRate makes one link slow under a download, and fast again; the control is TCP over one plain link of the same sums.
 func (b *bench) followsRate() (f finding, err error) {
 	links := linksOf(criteriaLinks)
 	slow := links[0]
 	slow.Rate /= 4
-	full, less := sum(links, tunnelShare), sum([]linksim.Params{slow, links[1]}, tunnelShare)
-	var fall, rise float64
+	one := joint(links)
+	less := one
+	less.Rate = slow.Rate + links[1].Rate
+	var ours, plain change
 	err = b.withPortals(links, 0, func(l *lab.Lab) error {
-		load, err := l.StartBulk(lab.Down, 2*eventAfter+10*time.Second)
-		if err != nil {
-			return err
-		}
-		change := func(p linksim.Params) time.Duration {
-			for _, way := range ways {
-				l.Links[0].Set(way, p)
-			}
-			return lab.Now().Sub(load.Started)
-		}
-		time.Sleep(eventAfter)
-		down := change(slow)
-		time.Sleep(eventAfter)
-		up := change(links[0])
-		if err := load.Wait(); err != nil {
-			return err
-		}
-		rates := load.Rates()
-		if err := b.drawEvent("a link's rate falls and rises", rates, full); err != nil {
-			return err
-		}
-		fall = settled(rates[:min(len(rates), int(up/samplePeriod))], down, (1-eventTolerance)*less, (1+eventTolerance)*less)
-		rise = settled(rates, up, (1-eventTolerance)*full, 2*full)
-		return nil
+		ours, err = b.follow(l, slow, sum(links, tunnelShare), sum([]linksim.Params{slow, links[1]}, tunnelShare), "a link's rate falls and rises")
+		return err
 	})
-	return finding{fmt.Sprintf("at the new sum after %s s down, %s s up", orNever(fall), orNever(rise)), "the link's rate is set in the emulator",
-		fmt.Sprintf("<= %.0f s down, %.0f s up", mostFall, mostRise), within(fall, mostFall) && within(rise, mostRise)}, err
+	if err != nil {
+		return f, err
+	}
+	l, err := lab.New(lab.Options{Links: []linksim.Params{one}, Seed: 1})
+	if err != nil {
+		return f, err
+	}
+	plain, err = b.follow(l, less, sum([]linksim.Params{one}, plainShare), sum([]linksim.Params{less}, plainShare), "a plain link's rate falls and rises")
+	return finding{ours.String(), "one plain link of the sums: " + plain.String(), fmt.Sprintf("<= %.0f s down, %.0f s up", mostFall, mostRise),
+		within(ours.fall, mostFall) && within(ours.rise, mostRise)}, errors.Join(err, l.Close())
+}
+
+// change is how a flow followed a fall and a rise: seconds until it was within tolerance for half a second, and what it had in the
+// last second of each phase, of what it could have.
+type change struct{ fall, rise, low, high float64 }
+
+func (c change) String() string {
+	return fmt.Sprintf("at the new sum after %s s down (then %.2f of it), %s s up (%.2f)", orNever(c.fall), c.low, orNever(c.rise), c.high)
+}
+
+// follow changes the lab's first link under a download and back.
+func (b *bench) follow(l *lab.Lab, slow linksim.Params, full, less float64, name string) (c change, err error) {
+	load, err := l.StartBulk(lab.Down, 2*eventAfter+10*time.Second)
+	if err != nil {
+		return c, err
+	}
+	fast := l.Links[0].Params(lab.Down)
+	set := func(p linksim.Params) time.Duration {
+		for _, way := range ways {
+			l.Links[0].Set(way, p)
+		}
+		return lab.Now().Sub(load.Started)
+	}
+	time.Sleep(eventAfter)
+	down := set(slow)
+	time.Sleep(eventAfter)
+	up := set(fast)
+	if err := load.Wait(); err != nil {
+		return c, err
+	}
+	rates := load.Rates()
+	if err := b.drawEvent(name, rates, full); err != nil {
+		return c, err
+	}
+	before := rates[:min(len(rates), int(up/samplePeriod))]
+	return change{
+		fall: settled(before, down, (1-eventTolerance)*less, (1+eventTolerance)*less),
+		rise: settled(rates, up, (1-eventTolerance)*full, 2*full),
+		low:  mean(last(before, time.Second)) / less,
+		high: mean(last(rates, time.Second)) / full,
+	}, nil
+}
+
+// last are the samples of the last part of a flow.
+func last(rates []float64, length time.Duration) []float64 {
+	return rates[max(0, len(rates)-int(length/samplePeriod)):]
+}
+
+// mean is the average; 0 of nothing.
+func mean(values []float64) (m float64) {
+	for _, v := range values {
+		m += v / float64(len(values))
+	}
+	return m
 }
 
 // drawEvent draws a flow that something happened to.

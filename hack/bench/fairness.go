@@ -86,7 +86,7 @@ func (b *bench) fairWay(t *table, links []linksim.Params, name string, depth flo
 	if least.verdict() == missed || most.verdict() == missed {
 		verdict = missed
 	}
-	t.add(name, number(depth), way.String(), mbit(median(mine)), mbit(median(theirs)), share(median(least.values)), least.cells()[3], share(median(control)), verdict)
+	t.add(name, number(depth), way.String(), mbit(median(mine)), mbit(median(theirs)), share(median(least.values))+marked(least.busy), least.cells()[3], share(median(control)), verdict)
 	return nil
 }
 

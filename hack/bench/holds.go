@@ -92,13 +92,15 @@ func (b *bench) lanes() error {
 	b.tables = append(b.tables, t)
 	var all []chart.Group
 	for i, c := range cells {
+		m := startMeter()
 		s, rate, err := b.traced(c)
+		u := m.since()
 		if err != nil {
 			b.leave("holds on %s: %v", c.name, err)
 			continue
 		}
-		b.say("[%d/%d] %s: %s Mbit/s, %d lost, 95 %% waited less than %s ms", i+1, len(cells), c.name, mbit(rate), s.lost, endless(holdAt(s.holds, 0.95)))
-		all = append(all, b.holdLine(t, c, s, rate))
+		b.say("[%d/%d] %s: %s Mbit/s, %d lost, 95 %% waited less than %s ms%s", i+1, len(cells), c.name, mbit(rate), s.lost, endless(holdAt(s.holds, 0.95)), u.words())
+		all = append(all, b.holdLine(t, c, s, rate, u))
 		axes := chart.Axes{Title: "How long packets waited for order; the short lines are what is wanted of 95 %", Y: "ms"}
 		if err := b.save("holds.svg", chart.Bars(axes, []string{"50 % less than", "95 % less than"}, all)); err != nil {
 			return err
@@ -108,16 +110,16 @@ func (b *bench) lanes() error {
 }
 
 // holdLine files one profile's figures and returns what is drawn of them.
-func (b *bench) holdLine(t *table, c cell, s traceSums, rate float64) chart.Group {
+func (b *bench) holdLine(t *table, c cell, s traceSums, rate float64, u burden) chart.Group {
 	wanted := mostHold * fastest(c.links)
 	half, most := holdAt(s.holds, 0.5), holdAt(s.holds, 0.95)
-	r := &row{section: "Holds", what: c.name + ", 95 % waited less than", unit: "ms", values: []float64{most}, judge: atMost, bound: classAbove(wanted), hidden: true}
+	r := &row{section: "Holds", what: c.name + ", 95 % waited less than", unit: "ms", values: []float64{most}, judge: atMost, bound: classAbove(wanted), hidden: true, busy: u.busy(), told: 1}
 	b.add(r)
 	waited := 0.0
 	for _, n := range s.holds[min(1, len(s.holds)):] {
 		waited += n
 	}
-	t.add(c.name, mbit(rate), fmt.Sprint(s.lost), fmt.Sprint(s.repairs), whole(waited), endless(half), endless(most), "<= "+whole(wanted), whole(s.gaps), r.verdict())
+	t.add(c.name, mbit(rate)+u.mark(), fmt.Sprint(s.lost), fmt.Sprint(s.repairs), whole(waited), endless(half), endless(most), "<= "+whole(wanted), whole(s.gaps), r.verdict())
 	last := firstHold * math.Exp2(float64(len(s.holds)))
 	return chart.Group{Name: c.name, Values: []float64{min(half, last), min(most, last)}, Ticks: []float64{wanted}}
 }

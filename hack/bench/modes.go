@@ -53,7 +53,10 @@ func (b *bench) modes() error {
 }
 
 // modeResult collects one direction's runs.
-type modeResult struct{ rate, trip50, trip95, call50, call95, delays []float64 }
+type modeResult struct {
+	rate, trip50, trip95, call50, call95, delays []float64
+	busy                                         bool
+}
 
 func (b *bench) mode(t *table, c cell, mode string) (s []chart.Series, err error) {
 	all := map[lab.Direction]*modeResult{lab.Down: {}, lab.Up: {}}
@@ -79,7 +82,7 @@ func (b *bench) mode(t *table, c cell, mode string) (s []chart.Series, err error
 	for _, way := range ways {
 		r := all[way]
 		rate := median(r.rate)
-		t.add(c.name, mode, way.String(), mbit(rate), share(rate/sum(c.links, tunnelShare)), share(rate/better(c.links, tunnelShare)),
+		t.add(c.name, mode, way.String(), mbit(rate)+marked(r.busy), share(rate/sum(c.links, tunnelShare)), share(rate/better(c.links, tunnelShare)),
 			whole(median(r.trip50)), whole(median(r.trip95)), whole(median(r.call50)), whole(median(r.call95)))
 		b.say("%s %s %v: %s Mbit/s = %.2f of the sum, round trip %s/%s ms, call +%s/+%s ms", c.name, mode, way, mbit(rate), rate/sum(c.links, tunnelShare),
 			whole(median(r.trip50)), whole(median(r.trip95)), whole(median(r.call50)), whole(median(r.call95)))
@@ -102,7 +105,7 @@ func (b *bench) modeRun(l *lab.Lab, way lab.Direction, idle time.Duration, r *mo
 		return err
 	}
 	delays := inMs(call.Delays(way, call.Started.Add(b.settle), call.Started.Add(b.settle+b.duration-callTail)))
-	r.rate = append(r.rate, o.Rate)
+	r.rate, r.busy = append(r.rate, o.Rate), r.busy || o.Burden.busy()
 	r.trip50, r.trip95 = append(r.trip50, quantile(o.Trips, 0.5)), append(r.trip95, quantile(o.Trips, 0.95))
 	base := idle.Seconds() * 1e3
 	r.call50, r.call95 = append(r.call50, quantile(delays, 0.5)-base), append(r.call95, quantile(delays, 0.95)-base)

@@ -99,9 +99,7 @@ func (r *row) cells() []string {
 	if len(r.values) == 0 {
 		middle = ""
 	}
-	if r.busy {
-		middle += " " + busyMark
-	}
+	middle += marked(r.busy)
 	return []string{r.what, middle, r.unit, spread, control, r.target(), r.verdict(), r.note}
 }
 

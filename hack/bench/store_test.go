@@ -99,7 +99,7 @@ func TestMarks(t *testing.T) {
 	if !r.markBusy(burden{Others: 99}) || one.busy || !two.busy {
 		t.Errorf("%v %v", one.busy, two.busy)
 	}
-	if got := two.cells()[1]; got != "2 "+busyMark {
+	if got := two.cells()[1]; got != "2"+busyMark {
 		t.Errorf("%q", got)
 	}
 	if r.markBusy(burden{Others: 99}) {
