@@ -86,7 +86,10 @@ func TestDataCap(t *testing.T) {
 	if out, err := r.reload(); err != nil {
 		t.Fatal(out, err)
 	}
-	r.until(t, "the link, slowed down", func(s stats.Status) bool { k, c := capOf(s, "link2"); return k.State == stats.LinkUp && c.State == stats.CapReached })
+	r.until(t, "the link, slowed down", func(s stats.Status) bool {
+		k, c := capOf(s, "link2")
+		return k.State == stats.LinkUp && c.State == stats.CapReached
+	})
 	wait(time.Second)
 	had = carried(link)
 	if rate := bulk(t, l, Down, 6*time.Second); rate < 8e6 { // of 20; what matters here is that it goes on
