@@ -8,12 +8,12 @@ import (
 )
 
 // bind waits for one connection from the peer that the client named, and answers twice (RFC 1928, 4 and 6).
-func (s *Server) bind(ctx context.Context, conn *net.TCPConn, client Client, from Address) error {
+func (s *Server) bind(whole context.Context, conn *net.TCPConn, client Client, from Address) error {
 	binder, ok := s.Connector.(Binder)
 	if !ok {
 		binder = &localBinder{s}
 	}
-	ctx, cancel := context.WithTimeout(ctx, bindTime)
+	ctx, cancel := context.WithTimeout(whole, bindTime)
 	defer cancel()
 	told := false
 	out, peer, err := binder.Bind(ctx, client, from, func(at Address) error {
@@ -28,7 +28,7 @@ func (s *Server) bind(ctx context.Context, conn *net.TCPConn, client Client, fro
 		}
 		return err
 	}
-	return s.relay(conn, out, AppendReply(nil, Succeeded, peer))
+	return s.relay(whole, conn, from, out, AppendReply(nil, Succeeded, peer))
 }
 
 // localBinder binds on this machine.
@@ -85,7 +85,7 @@ func bindPlace(ctx context.Context, guard Guard, look func(context.Context, stri
 	way := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, 1}), 9) // any address out there; nothing is sent
 	var peers []netip.AddrPort
 	if from.Name != "" || !from.IP.IsUnspecified() {
-		all, err := resolve(ctx, look, guard, from)
+		all, err := resolve(ctx, look, guard, nil, from)
 		if err != nil {
 			return nil, netip.Addr{}, err
 		}

@@ -103,6 +103,7 @@ func (s *Server) intercept(ctx context.Context, conn *net.TCPConn, client Client
 		abort(conn)
 		return
 	}
+	s.note(ctx, conn, func(c *Connection) { c.To = FromAddrPort(to) })
 	s.counts.intercepted.Add(1)
 	if err := s.connect(ctx, conn, client, FromAddrPort(to), func(Address) []byte { return nil }); err != nil {
 		s.counts.failed.Add(1)

@@ -19,15 +19,29 @@ const (
 	DefaultIdle = time.Hour
 	// DefaultMaxConnections bounds a server's clients.
 	DefaultMaxConnections = 10000
-	// spliceChunk and spliceTime are after how much the idle clock is looked at, and the pipe given back: the kernel
-	// tells only then how much it has copied.
-	spliceChunk = 4 << 20
-	spliceTime  = time.Second
-	// copyBytes is the buffer where the kernel cannot copy: what a connection has received in one go, mostly.
-	copyBytes = 64 << 10
-	// udpPeers bounds the destinations of an association, udpBytes is the largest datagram.
+	// firstChunk to lastChunk are what may be in a pipe on its way from one connection to the other: a target that takes all
+	// at once is given more at a time, one that stalls leaves little behind.
+	firstChunk = 64 << 10
+	lastChunk  = 512 << 10
+	// keptPipes are those that wait for the next connection with something to move.
+	keptPipes = 32
+	// pipeMemory is what all pipes share, so that many targets that stall do not keep much in them; leastChunk each has.
+	pipeMemory = 16 << 20
+	leastChunk = 4 << 10
+	// copyBytes is the buffer where the kernel cannot copy. A target that was waited for is given slowBytes at a time, and as
+	// much as it takes at once when it has taken slowChunks of them: what it has no room for would stay in memory.
+	copyBytes  = 64 << 10
+	slowBytes  = 16 << 10
+	slowChunks = 16
+	// stallLook is how often it is looked, while a target takes nothing, whether the other side is still there.
+	stallLook = 5 * time.Second
+	// maxAsking bounds the clients of one address that have not asked for anything yet: slow ones, or those that guess
+	// passwords, leave room for others.
+	maxAsking = 256
+	// udpPeers bounds the destinations of an association.
 	udpPeers = 1024
-	udpBytes = 64 << 10
+	// lateAnswers is how long a socket that is not the right one any more still hears answers.
+	lateAnswers = 5 * time.Second
 	// acceptPause is how long to wait when the system has no more descriptors.
 	acceptPause = 50 * time.Millisecond
 )

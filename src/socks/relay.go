@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Stream is a byte stream with two ends that close on their own. *net.TCPConn is one.
@@ -18,17 +20,34 @@ type Stream interface {
 	SetReadDeadline(time.Time) error
 }
 
+// Waiter is a stream that can wait for something to read: bytes, the end or an error. Then no buffer is held meanwhile.
+type Waiter interface {
+	WaitReadable() error
+}
+
+// Roomer is a stream that can wait for room to write, for so long at most, and says for how many bytes. Then no buffer is
+// held meanwhile.
+type Roomer interface {
+	WaitWritable(most time.Duration) (room int, err error)
+}
+
+// Failer is a stream that knows that it is broken; Err is nil while it is not.
+type Failer interface {
+	Err() error
+}
+
+// Aborter is a stream that can be broken off rather than closed.
+type Aborter interface{ Abort() }
+
 // Relay copies both ways until both streams have ended, one has failed, or nothing moved for idle; then it closes
 // both. Between two TCP connections the kernel copies. It returns the bytes from a to b and from b to a.
 func Relay(a, b Stream, idle time.Duration) (up, down uint64) {
 	r := &relay{idle: idle}
 	r.active.Store(time.Now().UnixNano())
+	near, far := sideOf(a), sideOf(b)
 	var wg sync.WaitGroup
-	wg.Go(func() {
-		n := r.copy(b, a)
-		up = uint64(n)
-	})
-	down = uint64(r.copy(a, b))
+	wg.Go(func() { up = r.copy(far, near) })
+	down = r.copy(near, far)
 	wg.Wait()
 	_, _ = a.Close(), b.Close()
 	return up, down
@@ -40,136 +59,257 @@ type relay struct {
 	active atomic.Int64
 }
 
-// Waiter is a stream that can wait for something to read: bytes, the end or an error. Then no buffer is held meanwhile.
-type Waiter interface {
-	WaitReadable() error
-}
-
-// side is a stream that is read from.
+// side is one of the two streams.
 type side struct {
 	Stream
-	raw    syscall.RawConn // of a TCP connection
-	waiter Waiter
+	tcp *net.TCPConn    // nil: another kind
+	raw syscall.RawConn // of tcp
 }
 
-func sideOf(s Stream) side {
-	out := side{Stream: s}
+func sideOf(s Stream) *side {
+	out := &side{Stream: s}
 	if tcp, ok := s.(*net.TCPConn); ok {
-		out.raw, _ = tcp.SyscallConn() // it never fails for an open connection, and without it Read waits
+		if raw, err := tcp.SyscallConn(); err == nil {
+			out.tcp, out.raw = tcp, raw
+		}
 	}
-	out.waiter, _ = s.(Waiter)
 	return out
 }
 
+// broken reports that a side has failed, rather than ended.
+func (s *side) broken() bool {
+	if f, ok := s.Stream.(Failer); ok {
+		return f.Err() != nil
+	}
+	failed := false
+	return s.raw != nil && (s.raw.Control(func(fd uintptr) { failed = polled(fd, 0) }) != nil || failed)
+}
+
+// errIdle means that nothing moved for too long, errGone that the other side, which nobody was reading from, has failed.
+var (
+	errIdle = errors.New("relay: nothing moved")
+	errGone = errors.New("relay: the other side has failed")
+)
+
 // copy moves one direction, and ends it on the other side when it has ended on this.
-func (r *relay) copy(to, from Stream) (total int64) {
-	source := sideOf(from)
+func (r *relay) copy(to, from *side) (total uint64) {
+	d := &direction{relay: r, to: to, from: from, chunk: firstChunk, size: slowBytes, fluent: 1}
+	if to.tcp != nil {
+		_ = to.tcp.SetWriteDeadline(time.Now().Add(stallLook)) // it fails if it is closed, as will all else
+	}
 	for {
-		n, err := r.part(to, source)
-		if total += n; n > 0 {
+		n, err := d.move()
+		if total += uint64(n); n > 0 {
 			r.active.Store(time.Now().UnixNano())
 		}
 		if err == nil && n == 0 {
 			_ = to.CloseWrite()
 			return total
 		}
-		expired := errors.Is(err, os.ErrDeadlineExceeded) && time.Since(time.Unix(0, r.active.Load())) >= r.idle
-		if err != nil && (expired || !errors.Is(err, os.ErrDeadlineExceeded)) {
+		if err != nil && (!errors.Is(err, os.ErrDeadlineExceeded) || r.expired()) {
 			break
 		}
 	}
 	// It failed: the other direction ends too, and both clients see a reset where that is what happened.
-	abort(to)
-	abort(from)
+	abort(to.Stream)
+	abort(from.Stream)
 	return total
 }
 
-// part copies some bytes; none and no error mean the end.
-func (r *relay) part(to Stream, from side) (int64, error) {
-	if err := from.SetReadDeadline(time.Now().Add(r.idle / 2)); err != nil {
+// expired reports that nothing has moved, in either direction, for too long.
+func (r *relay) expired() bool { return time.Since(time.Unix(0, r.active.Load())) >= r.idle }
+
+// direction is one of the two ways bytes go.
+type direction struct {
+	*relay
+	to, from *side
+	reads    time.Time // the read deadline that is set
+	chunk    int       // how much may be on its way inside this program
+	size     int       // how much is copied at a time
+	fluent   int       // how often the target has taken all that it was given, without being waited for
+	copies   bool      // the kernel does not splice these two
+}
+
+// move waits until there is something, and moves what has come; none and no error mean the end. os.ErrDeadlineExceeded
+// says that it is time to look at the clock.
+func (d *direction) move() (int, error) {
+	if now := time.Now(); d.reads.Sub(now) < d.idle/4 {
+		d.reads = now.Add(d.idle / 2)
+		if err := d.from.SetReadDeadline(d.reads); err != nil {
+			return 0, err
+		}
+	}
+	switch {
+	case d.to.raw != nil && d.from.raw != nil && !d.copies:
+		n, err := d.splice()
+		if !errors.Is(err, errNoSplice) {
+			return n, err
+		}
+		d.copies = true
+	case d.from.raw == nil:
+		if w, ok := d.from.Stream.(Waiter); ok {
+			if err := w.WaitReadable(); err != nil {
+				return 0, err
+			}
+		}
+	}
+	room, err := d.room()
+	if err != nil {
 		return 0, err
 	}
-	if tcp, ok := to.(*net.TCPConn); ok && from.raw != nil {
-		return splice(tcp, from, min(spliceTime, r.idle/4))
-	}
-	buf, n, err := from.fetch()
+	buf, n, err := d.from.fetch(room)
 	if buf == nil {
 		return 0, err
 	}
-	defer buffers.Put(buf)
 	if n > 0 {
-		if _, writeErr := to.Write(buf[:n]); writeErr != nil {
-			return int64(n), writeErr
-		}
-		return int64(n), nil
+		return n, d.write(buf, n)
 	}
+	buffers.Put(buf)
 	if errors.Is(err, io.EOF) {
 		return 0, nil
 	}
 	return 0, err
 }
 
-// splice lets the kernel copy. It holds a pipe for that, so it first waits without one, and comes back
-// after the busy time at the latest.
-func splice(to *net.TCPConn, from side, busy time.Duration) (int64, error) {
-	var one [1]byte
-	var failed error
-	if err := from.raw.Read(func(fd uintptr) bool {
-		_, _, failed = syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		return !errors.Is(failed, syscall.EAGAIN)
-	}); err != nil {
-		return 0, err
+// room waits until the target takes something, and says how much should be read for it.
+func (d *direction) room() (int, error) {
+	if d.to.raw != nil {
+		switch {
+		case d.fluent == 0:
+			d.size = slowBytes
+		case d.fluent%slowChunks == 0:
+			d.size = d.to.portion()
+		}
+		return d.size, d.roomy()
 	}
-	if failed != nil && !errors.Is(failed, syscall.EINTR) {
-		return 0, failed
+	room, ok := d.to.Stream.(Roomer)
+	if !ok {
+		return copyBytes, nil
 	}
-	if err := from.SetReadDeadline(time.Now().Add(busy)); err != nil {
-		return 0, err
-	}
-	return to.ReadFrom(&io.LimitedReader{R: from.Stream, N: spliceChunk})
+	most := copyBytes
+	err := d.patiently(func() (err error) {
+		most, err = room.WaitWritable(stallLook)
+		return err
+	})
+	return min(most, copyBytes), err
 }
 
-// fetch waits until there is something and reads it into a buffer, which is the caller's to put back; nil if there is
-// only an error.
-func (from side) fetch() (buf *[copyBytes]byte, n int, err error) {
-	switch {
-	case from.raw != nil:
-		waitErr := from.raw.Read(func(fd uintptr) bool {
-			buf = buffers.Get().(*[copyBytes]byte)
-			for {
-				if n, err = syscall.Read(int(fd), buf[:]); !errors.Is(err, syscall.EINTR) {
-					break
-				}
+// portion is how much a TCP connection takes at once that says it has room: that is when a third is free of what it may
+// hold, and bytes take up to twice their length.
+func (s *side) portion() int {
+	holds := 0
+	_ = s.raw.Control(func(fd uintptr) { holds, _ = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF) }) // if not: 0
+	return min(max(holds/6, slowBytes), copyBytes)
+}
+
+// patiently lets f wait for the target, again and again. Nobody reads from the source meanwhile, so it looks now and then
+// whether that has failed: else both would be kept for as long as the target likes.
+func (d *direction) patiently(f func() error) error {
+	for {
+		err := f()
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
+		}
+		switch {
+		case d.from.broken():
+			return errGone
+		case d.expired():
+			return errIdle
+		}
+		if d.to.tcp != nil {
+			if err := d.to.tcp.SetWriteDeadline(time.Now().Add(stallLook)); err != nil {
+				return err
 			}
-			if errors.Is(err, syscall.EAGAIN) {
-				buffers.Put(buf)
-				buf = nil
-				return false
+		}
+	}
+}
+
+// roomy waits until the target's socket has room, and no buffer or pipe waits for it.
+func (d *direction) roomy() error {
+	return d.patiently(func() error {
+		return d.to.raw.Write(func(fd uintptr) bool {
+			if polled(fd, unix.POLLOUT) {
+				return true
+			}
+			d.fluent = 0
+			return false
+		})
+	})
+}
+
+// write gives the target the first n bytes of the buffer, which goes back. While the target is slow only what it has no
+// room for is held.
+func (d *direction) write(buf *[copyBytes]byte, n int) (err error) {
+	defer func() {
+		if buf != nil {
+			buffers.Put(buf)
+		}
+	}()
+	if d.to.raw == nil {
+		_, err = d.to.Write(buf[:n])
+		return err
+	}
+	data := buf[:n]
+	d.fluent++
+	return d.patiently(func() error {
+		var failed error
+		err := d.to.raw.Write(func(fd uintptr) bool {
+			for len(data) > 0 {
+				n, err := syscall.Write(int(fd), data)
+				switch {
+				case err == nil:
+					data = data[n:]
+				case errors.Is(err, syscall.EAGAIN):
+					if d.fluent = 0; buf != nil {
+						data = append([]byte(nil), data...)
+						buffers.Put(buf)
+						buf = nil
+					}
+					return false
+				case !errors.Is(err, syscall.EINTR):
+					failed = err
+					return true
+				}
 			}
 			return true
 		})
-		if waitErr != nil {
-			return nil, 0, waitErr
-		}
-		if n <= 0 && err == nil {
-			err = io.EOF
-		}
-		return buf, max(n, 0), err
-	case from.waiter != nil:
-		if err := from.waiter.WaitReadable(); err != nil {
-			return nil, 0, err
-		}
+		return errors.Join(failed, err)
+	})
+}
+
+// fetch waits until there is something and reads it into a buffer, at most so many bytes; the buffer is the caller's to
+// put back, nil if there is only an error.
+func (s *side) fetch(most int) (buf *[copyBytes]byte, n int, err error) {
+	if s.raw == nil {
+		buf = buffers.Get().(*[copyBytes]byte)
+		n, err = s.Read(buf[:most])
+		return buf, n, err
 	}
-	buf = buffers.Get().(*[copyBytes]byte)
-	n, err = from.Read(buf[:])
-	return buf, n, err
+	waitErr := s.raw.Read(func(fd uintptr) bool {
+		buf = buffers.Get().(*[copyBytes]byte)
+		for {
+			if n, err = syscall.Read(int(fd), buf[:most]); !errors.Is(err, syscall.EINTR) {
+				break
+			}
+		}
+		if errors.Is(err, syscall.EAGAIN) {
+			buffers.Put(buf)
+			buf = nil
+			return false
+		}
+		return true
+	})
+	if waitErr != nil {
+		return nil, 0, waitErr
+	}
+	if n <= 0 && err == nil {
+		err = io.EOF
+	}
+	return buf, max(n, 0), err
 }
 
 // buffers holds what streams are copied with where the kernel cannot.
 var buffers = sync.Pool{New: func() any { return new([copyBytes]byte) }}
-
-// Aborter is a stream that can be broken off rather than closed.
-type Aborter interface{ Abort() }
 
 func abort(s Stream) {
 	switch s := s.(type) {

@@ -43,6 +43,8 @@ type Options struct {
 	Connector Connector
 	// Guard says who may be reached by UDP and from whom BIND may be asked.
 	Guard Guard
+	// Names says, beside Guard, what a name may lead to; nil: whatever Guard allows.
+	Names Guard
 	// Bind and UDP allow these commands.
 	Bind, UDP bool
 	// MaxConnections bounds clients; 0 means DefaultMaxConnections.
@@ -53,7 +55,10 @@ type Options struct {
 	Patience time.Duration
 	// ListenUDP opens the outer socket of an association; nil means a plain one.
 	ListenUDP func() (*net.UDPConn, error)
-	// Resolve finds a name's addresses; nil means the system's resolver.
+	// Way numbers the way that sockets of ListenUDP take now: when it changes, associations open others, and look names up
+	// again. nil: it never changes.
+	Way func() uint64
+	// Resolve finds a name's addresses for associations; nil means the system's resolver.
 	Resolve func(ctx context.Context, name string) ([]netip.Addr, error)
 	// Kernel, if not nil, relays between two TCP connections; it leaves to splicing what it cannot take.
 	Kernel Kernel
@@ -84,9 +89,11 @@ type Server struct {
 		intercepted                                           atomic.Uint64
 		active                                                atomic.Int64
 	}
-	mu   sync.Mutex
-	open map[net.Conn]*Connection
-	wg   sync.WaitGroup
+	mu     sync.Mutex
+	open   map[net.Conn]*Connection
+	asking map[netip.Addr]int // how many have not asked for anything yet, by address
+	asked  int                // those of all addresses
+	wg     sync.WaitGroup
 }
 
 // Connection is a client that is being served.
@@ -95,8 +102,9 @@ type Connection struct {
 	User  string    // empty: none was asked for
 	To    Address   // what was asked for; zero before that
 	Since time.Time // when it came
-	// Out leads to the destination of a Connect; nil before it stands, and for other commands.
-	Out Stream
+	// Out leads to the destination, or to who came to a Bind; nil before it stands, and for other commands.
+	Out    Stream
+	asking bool
 }
 
 // NewServer returns a server; Serve starts it.
@@ -116,12 +124,16 @@ func NewServer(o Options) *Server {
 	if o.Resolve == nil {
 		o.Resolve = Resolve
 	}
-	s := &Server{Options: o, open: make(map[net.Conn]*Connection)}
+	if o.Way == nil {
+		o.Way = func() uint64 { return 0 }
+	}
+	s := &Server{Options: o, open: make(map[net.Conn]*Connection), asking: make(map[netip.Addr]int)}
 	s.SetUsers(o.Users)
 	return s
 }
 
-// SetUsers changes who may use the server from now on, and their passwords; nil: no authentication.
+// SetUsers changes who may use the server from now on, and their passwords; nil: no authentication. Connections of users
+// who are no longer known end.
 func (s *Server) SetUsers(users map[string]string) {
 	var sums map[string][sha256.Size]byte
 	if users != nil {
@@ -131,8 +143,13 @@ func (s *Server) SetUsers(users map[string]string) {
 		}
 	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	for conn, c := range s.open {
+		if _, known := sums[c.User]; c.User != "" && sums != nil && !known {
+			c.end(conn)
+		}
+	}
 	s.users = sums
-	s.mu.Unlock()
 }
 
 // known are the users.
@@ -155,13 +172,62 @@ func (s *Server) Connections(most int) (list []Connection) {
 	return list
 }
 
-// note changes what is told of a client.
-func (s *Server) note(conn net.Conn, change func(*Connection)) {
+// end closes what a client has, so that nobody waits for either side; with the server's lock held.
+func (c *Connection) end(conn net.Conn) {
+	_ = conn.Close()
+	if c.Out != nil {
+		abort(c.Out)
+	}
+}
+
+// note changes what is told of a client. One that came while all were being closed is closed, too.
+func (s *Server) note(ctx context.Context, conn net.Conn, change func(*Connection)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c := s.open[conn]; c != nil {
-		change(c)
+	c := s.open[conn]
+	if c == nil {
+		return
 	}
+	s.hasAsked(c)
+	if change(c); ctx.Err() != nil {
+		c.end(conn)
+	}
+}
+
+// asks counts a client that has not asked yet; false if there are too many of them. With the lock held.
+func (s *Server) asks(c *Connection) bool {
+	at := block(c.From)
+	if s.asking[at] >= maxAsking || s.asked >= max(maxAsking, s.MaxConnections/2) {
+		return false
+	}
+	s.asking[at]++
+	s.asked++
+	c.asking = true
+	return true
+}
+
+// hasAsked is the end of asks; with the lock held.
+func (s *Server) hasAsked(c *Connection) {
+	if !c.asking {
+		return
+	}
+	c.asking = false
+	s.asked--
+	if at := block(c.From); s.asking[at] > 1 {
+		s.asking[at]--
+	} else {
+		delete(s.asking, at)
+	}
+}
+
+// block is what one client has of addresses: of IPv6 as many as it likes.
+func block(from netip.AddrPort) netip.Addr {
+	a := from.Addr().Unmap()
+	if a.Is4() {
+		return a
+	}
+	p, _ := a.WithZone("").Prefix(64) // it fails for lengths that no address has
+	return p.Addr()
 }
 
 // Counts returns the sums so far.
@@ -224,25 +290,39 @@ func (s *Server) admit(ctx context.Context, conn *net.TCPConn, handle func(conte
 		_ = conn.Close()
 		return
 	}
-	s.counts.accepted.Add(1)
+	c := &Connection{From: from.AddrPort(), Since: time.Now()}
 	s.mu.Lock()
-	s.open[conn] = &Connection{From: from.AddrPort(), Since: time.Now()}
+	fits := s.asks(c)
+	if fits {
+		s.open[conn] = c
+	}
 	s.mu.Unlock()
+	if !fits || ctx.Err() != nil { // who came while all were being closed has no one else to close it
+		_ = conn.Close()
+	}
+	if !fits {
+		s.counts.active.Add(-1)
+		s.counts.tooMany.Add(1)
+		return
+	}
+	s.counts.accepted.Add(1)
 	s.wg.Go(func() {
 		handle(ctx, conn, Client{From: from.AddrPort()})
 		_ = conn.Close()
 		s.mu.Lock()
+		s.hasAsked(c)
 		delete(s.open, conn)
 		s.mu.Unlock()
 		s.counts.active.Add(-1)
 	})
 }
 
+// closeAll ends what all clients have: one whose destination takes nothing, or says nothing, would else stay.
 func (s *Server) closeAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for conn := range s.open {
-		_ = conn.Close()
+	for conn, c := range s.open {
+		c.end(conn)
 	}
 }
 
@@ -264,7 +344,7 @@ func (s *Server) serve(ctx context.Context, conn *net.TCPConn, client Client) {
 		return
 	}
 	_ = conn.SetDeadline(time.Time{})
-	s.note(conn, func(c *Connection) { c.User, c.To = client.User, q.To })
+	s.note(ctx, conn, func(c *Connection) { c.User, c.To = client.User, q.To })
 	switch {
 	case q.Command == Connect:
 		s.counts.connects.Add(1)
@@ -347,12 +427,12 @@ func (s *Server) connect(ctx context.Context, conn *net.TCPConn, client Client, 
 	if err != nil {
 		return err
 	}
-	s.note(conn, func(c *Connection) { c.To, c.Out = to, out })
-	return s.relay(conn, out, answer(bound))
+	return s.relay(ctx, conn, to, out, answer(bound))
 }
 
 // relay answers and then copies until the end.
-func (s *Server) relay(conn *net.TCPConn, out Stream, answer []byte) error {
+func (s *Server) relay(ctx context.Context, conn *net.TCPConn, to Address, out Stream, answer []byte) error {
+	s.note(ctx, conn, func(c *Connection) { c.To, c.Out = to, out })
 	if _, err := conn.Write(answer); err != nil {
 		abort(out)
 		return nil

@@ -187,6 +187,9 @@ func TestDefaultGuard(t *testing.T) {
 		"127.0.0.1:80": {false, false}, "0.0.0.0:80": {false, false}, "0.1.2.3:80": {false, false}, "224.0.0.1:80": {false, false}, "169.254.169.254:80": {false, false},
 		"[::1]:80": {false, false}, "[fe80::1]:80": {false, false}, "[::ffff:127.0.0.1]:80": {false, false}, "255.255.255.255:80": {false, false},
 		"192.168.1.9:80": {true, false}, "100.64.0.1:80": {true, false}, "[fd00::1]:80": {true, false}, "192.0.2.1:80": {true, true}, "[2001:db8::1]:80": {true, true},
+		"240.0.0.1:80": {false, false}, "192.0.0.192:80": {true, false}, "198.18.0.1:80": {true, false}, "[64:ff9b::c000:201]:80": {true, true},
+		"[64:ff9b::7f00:1]:80": {false, false}, "[64:ff9b::a00:1]:80": {true, false}, "[2002:a00:1::1]:80": {true, false}, "[2002:a9fe:a9fe::]:80": {false, false},
+		"[::7f00:1]:80": {false, false}, "[fec0::1]:80": {true, false}, "[64:ff9b:1::1]:80": {true, false},
 	} {
 		a := netip.MustParseAddrPort(text)
 		if got := [2]bool{PublicOrPrivate(a), Public(a)}; got != want {

@@ -8,6 +8,9 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // association is one client's UDP ASSOCIATE.
@@ -15,8 +18,12 @@ type association struct {
 	s      *Server
 	client netip.Addr     // the TCP connection's, so the only one that may send
 	inner  *net.UDPConn   // towards the client
-	outer  *net.UDPConn   // towards the world
+	wg     sync.WaitGroup // of its goroutines
 	mu     sync.Mutex     // guards what follows
+	over   bool
+	outer  *net.UDPConn   // towards the world
+	late   *net.UDPConn   // that of before, for answers; nil: none
+	way    uint64         // that outer takes
 	port   netip.AddrPort // of the client, once it is known
 	peers  map[netip.AddrPort]struct{}
 	names  map[string]netip.AddrPort
@@ -30,51 +37,105 @@ func (s *Server) associate(ctx context.Context, conn *net.TCPConn, client Client
 		return err
 	}
 	defer inner.Close()
-	outer, err := s.ListenUDP()
-	if err != nil {
+	a := &association{s: s, client: client.From.Addr().Unmap(), inner: inner,
+		peers: make(map[netip.AddrPort]struct{}), names: make(map[string]netip.AddrPort)}
+	defer a.wg.Wait()
+	defer a.end()
+	if _, err := a.socket(); err != nil {
 		return err
 	}
-	defer outer.Close()
-	a := &association{s: s, client: client.From.Addr().Unmap(), inner: inner, outer: outer,
-		peers: make(map[netip.AddrPort]struct{}), names: make(map[string]netip.AddrPort)}
 	if from.Port != 0 && from.Name == "" && (from.IP.IsUnspecified() || from.IP == a.client) {
 		a.port = netip.AddrPortFrom(a.client, from.Port)
 	}
 	if _, err := conn.Write(AppendReply(nil, Succeeded, FromAddrPort(inner.LocalAddr().(*net.UDPAddr).AddrPort()))); err != nil {
 		return nil
 	}
-	var wg sync.WaitGroup
-	wg.Go(func() { a.out(ctx) })
-	wg.Go(func() { a.in() })
+	a.wg.Go(func() { a.out(ctx) })
 	// The association ends with the TCP connection; what comes on it is of no use.
 	_, _ = io.Copy(io.Discard, conn)
-	_, _ = inner.Close(), outer.Close()
-	wg.Wait()
 	return nil
+}
+
+// end closes all sockets.
+func (a *association) end() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.over = true
+	for _, c := range []*net.UDPConn{a.inner, a.outer, a.late} {
+		if c != nil {
+			_ = c.Close()
+		}
+	}
+}
+
+// socket is the one for datagrams to the world now. When those should take another way it is a new one, and the one before
+// hears answers for a while.
+func (a *association) socket() (*net.UDPConn, error) {
+	way := a.s.Way()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.outer != nil && a.way == way {
+		return a.outer, nil
+	}
+	if a.over {
+		return nil, net.ErrClosed
+	}
+	outer, err := a.s.ListenUDP()
+	if err != nil {
+		return nil, err
+	}
+	if a.late != nil {
+		_ = a.late.Close()
+	}
+	if a.late = a.outer; a.late != nil {
+		_ = a.late.SetReadDeadline(time.Now().Add(lateAnswers))
+	}
+	a.outer, a.way = outer, way
+	clear(a.names)
+	a.wg.Go(func() { a.in(outer) })
+	return outer, nil
+}
+
+// datagrams reads a socket until it is closed; nothing but a goroutine waits for them.
+func datagrams(c *net.UDPConn, space int, each func(b []byte, n int, from netip.AddrPort)) {
+	raw, err := c.SyscallConn()
+	for err == nil {
+		err = raw.Read(func(fd uintptr) bool { return polled(fd, unix.POLLIN) })
+		if err != nil {
+			break
+		}
+		buf := buffers.Get().(*[copyBytes]byte)
+		n, from, readErr := c.ReadFromUDPAddrPort(buf[space:])
+		if readErr == nil {
+			each(buf[:], n, netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
+		}
+		buffers.Put(buf)
+		if gone(readErr) {
+			break
+		}
+	}
 }
 
 // out carries the client's datagrams.
 func (a *association) out(ctx context.Context) {
-	b := make([]byte, udpBytes)
-	for {
-		n, from, err := a.inner.ReadFromUDPAddrPort(b)
-		if gone(err) {
+	datagrams(a.inner, 0, func(b []byte, n int, from netip.AddrPort) {
+		if !a.mine(from) {
 			return
-		}
-		from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
-		if err != nil || !a.mine(from) {
-			continue
 		}
 		to, payload, err := ParseDatagram(b[:n])
 		if err != nil {
-			continue
+			return
+		}
+		outer, err := a.socket()
+		if err != nil {
+			return // there is no way for them now
 		}
 		if at, ok := a.target(ctx, to); ok {
-			if sent, err := a.outer.WriteToUDPAddrPort(payload, at); err == nil {
+			if sent, err := outer.WriteToUDPAddrPort(payload, at); err == nil {
 				a.s.counts.up.Add(uint64(sent))
 			}
 		}
-	}
+	})
 }
 
 // mine reports whether the datagram is the client's: from its address, and always from the same port.
@@ -94,7 +155,7 @@ func (a *association) target(ctx context.Context, to Address) (netip.AddrPort, b
 	a.mu.Unlock()
 	if !known {
 		look, cancel := context.WithTimeout(ctx, hopTime)
-		all, err := resolve(look, a.s.Resolve, a.s.Guard, to)
+		all, err := resolve(look, a.s.Resolve, a.s.Guard, a.s.Names, to)
 		cancel()
 		if err != nil {
 			return netip.AddrPort{}, false
@@ -113,30 +174,25 @@ func (a *association) target(ctx context.Context, to Address) (netip.AddrPort, b
 }
 
 // in carries answers back, of those who were asked.
-func (a *association) in() {
+func (a *association) in(outer *net.UDPConn) {
+	defer outer.Close()
 	const space = 3 + 1 + 16 + 2
-	b := make([]byte, space+udpBytes)
-	head := make([]byte, 0, space)
-	for {
-		n, from, err := a.outer.ReadFromUDPAddrPort(b[space:])
-		if gone(err) {
-			return
-		}
-		from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+	var header [space]byte
+	datagrams(outer, space, func(b []byte, n int, from netip.AddrPort) {
 		a.mu.Lock()
 		_, asked := a.peers[from]
 		to := a.port
 		a.mu.Unlock()
-		if err != nil || !asked || !to.IsValid() {
-			continue
+		if !asked || !to.IsValid() {
+			return
 		}
-		head = AppendDatagramHeader(head[:0], FromAddrPort(from))
+		head := AppendDatagramHeader(header[:0], FromAddrPort(from))
 		start := space - len(head)
 		copy(b[start:], head)
 		if _, err := a.inner.WriteToUDPAddrPort(b[start:space+n], to); err == nil {
 			a.s.counts.down.Add(uint64(n))
 		}
-	}
+	})
 }
 
 // gone reports that a socket will never work again; an ICMP error is nothing of that kind.

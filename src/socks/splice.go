@@ -1,0 +1,141 @@
+package socks
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// pipe is where the kernel keeps what it moves from one connection to another. Nothing is in it while it waits.
+type pipe struct{ r, w int }
+
+// pipes are those that wait, pipesOut is how many do not.
+var (
+	pipes    = make(chan pipe, keptPipes)
+	pipesOut atomic.Int64
+)
+
+// takePipe takes one. It is put back, or closed.
+func takePipe() (p pipe, err error) {
+	pipesOut.Add(1)
+	defer func() {
+		if err != nil {
+			pipesOut.Add(-1)
+		}
+	}()
+	select {
+	case p := <-pipes:
+		return p, nil
+	default:
+	}
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_NONBLOCK|unix.O_CLOEXEC); err != nil {
+		return pipe{}, fmt.Errorf("make pipe: %w", err)
+	}
+	_, _ = unix.FcntlInt(uintptr(fds[1]), unix.F_SETPIPE_SZ, lastChunk) // what it has by itself does, too
+	return pipe{fds[0], fds[1]}, nil
+}
+
+// put gives an empty pipe back.
+func (p pipe) put() {
+	select {
+	case pipes <- p:
+		pipesOut.Add(-1)
+	default:
+		p.close()
+	}
+}
+
+func (p pipe) close() {
+	_, _ = unix.Close(p.r), unix.Close(p.w)
+	pipesOut.Add(-1)
+}
+
+// portion is how much a pipe is filled with: all of them together hold a bounded amount, however many targets stall.
+func portion(wanted int) int { return min(wanted, max(pipeMemory/int(pipesOut.Load()), leastChunk)) }
+
+// errNoSplice means that the kernel does not move bytes between these two by itself.
+var errNoSplice = errors.New("relay: no splicing here")
+
+// splice waits until something has come and lets the kernel move it; none and no error mean the end. No pipe waits with
+// it, and none is filled for a target that takes nothing.
+func (d *direction) splice() (n int, err error) {
+	if d.fluent == 0 {
+		if err := d.roomy(); err != nil {
+			return 0, err
+		}
+	}
+	var p pipe
+	var failed error
+	err = d.from.raw.Read(func(fd uintptr) bool {
+		if p, failed = takePipe(); failed != nil {
+			return true
+		}
+		if n, failed = spliced(int(fd), p.w, portion(d.chunk)); failed != nil || n == 0 {
+			p.put()
+		}
+		return !errors.Is(failed, unix.EAGAIN)
+	})
+	switch {
+	case err != nil:
+		return 0, err
+	case errors.Is(failed, unix.EINVAL), errors.Is(failed, unix.EMFILE), errors.Is(failed, unix.ENFILE):
+		return 0, errNoSplice
+	case failed != nil || n == 0:
+		return 0, failed
+	}
+	return n, d.drain(p, n)
+}
+
+// drain moves what is in the pipe to the target.
+func (d *direction) drain(p pipe, left int) error {
+	d.fluent++
+	err := d.patiently(func() error {
+		var failed error
+		err := d.to.raw.Write(func(fd uintptr) bool {
+			for left > 0 {
+				n, err := spliced(p.r, int(fd), left)
+				if errors.Is(err, unix.EAGAIN) {
+					d.fluent = 0
+					return false
+				}
+				if failed = err; failed != nil {
+					return true
+				}
+				left -= n
+			}
+			return true
+		})
+		return errors.Join(failed, err)
+	})
+	if err != nil {
+		p.close() // with what is left in it
+		return err
+	}
+	p.put()
+	if d.fluent == 0 {
+		d.chunk = firstChunk
+	} else if d.fluent%slowChunks == 0 {
+		d.chunk = min(2*d.chunk, lastChunk)
+	}
+	return nil
+}
+
+// spliced moves at most so many bytes, at once.
+func spliced(from, to, most int) (int, error) {
+	for {
+		n, err := unix.Splice(from, nil, to, nil, most, unix.SPLICE_F_MOVE|unix.SPLICE_F_NONBLOCK)
+		if !errors.Is(err, unix.EINTR) {
+			return int(n), err
+		}
+	}
+}
+
+// polled reports whether a socket has one of the events now, or an error.
+func polled(fd uintptr, events int16) bool {
+	poll := [1]unix.PollFd{{Fd: int32(fd), Events: events}}
+	n, err := unix.Poll(poll[:], 0)
+	return n > 0 || err != nil && !errors.Is(err, unix.EINTR)
+}
