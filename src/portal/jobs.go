@@ -22,6 +22,9 @@ const (
 	JobUndo  = "undo"  // nothing: the settings as they were before the last join
 	JobSpeed = "speed" // nothing: how fast the tunnel is now; uses up to 40 MB. A running router only
 	JobRelay = "relay" // a relay's name: whether the server can be reached through it. A running router only
+	// JobRestore takes nothing: the settings with which there was a session, where there is none with those that replaced them.
+	// A running router only.
+	JobRestore = "restore"
 )
 
 // jobFunc does a job. text is what it takes.
@@ -108,7 +111,7 @@ func (d *Desk) start(q control.Request) (any, error) {
 			}
 			return startService(ctx)
 		}
-	case JobSpeed, JobRelay:
+	case JobSpeed, JobRelay, JobRestore:
 		job := d.jobsOf[q.Name]
 		if job == nil {
 			return nil, errors.New("this needs the service to run")

@@ -100,7 +100,7 @@ func (p *running) startLocal() error {
 		defer close(ended)
 		return r.sys.Run(ctx)
 	}})
-	p.jobs = map[string]jobFunc{JobSpeed: r.testSpeed, JobRelay: r.proxy.testRelay}
+	p.jobs = map[string]jobFunc{JobSpeed: r.testSpeed, JobRelay: r.proxy.testRelay, JobRestore: p.restore}
 	p.startControl(r.handle, func() []named { return []named{{r.Tunnel, r.remote.Name}} })
 	return nil
 }

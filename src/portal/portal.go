@@ -80,6 +80,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	defer g.cancel(nil)
 	p := &running{Options: o, cfg: cfg, mode: mode, log: log, level: level, started: time.Now(), group: g}
 	p.config.current = cfg
+	p.noteFile()
 	p.memory = divideMemory(cfg.Portal.MemoryLimitBytes, machineMemory())
 	debug.SetMemoryLimit(p.memory.goLimit)
 	if cfg.Portal.Role == config.RoleRemote {
@@ -109,6 +110,7 @@ type running struct {
 	Options
 	cfg     *config.Config // as it was at the start; see configuration
 	config  reloading
+	earlier earlier
 	mode    *safeMode
 	log     *slog.Logger
 	level   *slog.LevelVar

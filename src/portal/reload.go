@@ -60,7 +60,9 @@ func (p *running) reload(ctx context.Context) (*control.Reloaded, error) {
 	for _, w := range warnings {
 		p.log.Warn(w.String())
 	}
-	next, restart := merge(p.configuration(), p.mode.careful(next))
+	p.noteFile()
+	old := p.configuration()
+	next, restart := merge(old, p.mode.careful(next))
 	changes, err := p.config.role.reload(ctx, next)
 	if old := p.configuration().Portal.LogLevel; old != next.Portal.LogLevel {
 		p.level.Set(slogLevel(next.Portal.LogLevel))
@@ -75,6 +77,7 @@ func (p *running) reload(ctx context.Context) (*control.Reloaded, error) {
 	p.config.note.Lock()
 	p.config.current = next
 	p.config.note.Unlock()
+	p.forgetPasswords(old, next)
 	for _, c := range changes {
 		p.log.Info("reloaded: " + c)
 	}

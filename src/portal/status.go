@@ -158,6 +158,7 @@ func (r *local) status(now mono.Time) stats.Status {
 		s.NameServers = append(s.NameServers, a.String())
 	}
 	out := r.run.status([]stats.Session{s}, links, stats.Drops{})
+	out.ConfigLost = r.run.earlier.look(s.State == stats.SessionUp)
 	return out
 }
 

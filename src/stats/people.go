@@ -39,6 +39,9 @@ func (s *Status) trouble(out *strings.Builder) {
 	if s.ConfigProblem != "" {
 		fmt.Fprintf(out, "The configuration is wrong, an older one is in force:\n%s\n", s.ConfigProblem)
 	}
+	if s.ConfigLost {
+		out.WriteString("There is no connection with the server since the settings were changed; before, there was one.\n")
+	}
 	if len(s.ConfigRestart) > 0 {
 		fmt.Fprintf(out, "Changed, but needs a restart: %s\n", strings.Join(s.ConfigRestart, ", "))
 	}

@@ -169,3 +169,13 @@ func TestPeopleSaysWhatACapCameTo(t *testing.T) {
 		}
 	}
 }
+
+func TestPeopleSaysThatSettingsCutItOff(t *testing.T) {
+	s := one(SessionDown, Path{})
+	if strings.Contains(s.People(), "since the settings were changed") {
+		t.Error("it is said without need")
+	}
+	if s.ConfigLost = true; !strings.Contains(s.People(), "There is no connection with the server since the settings were changed") {
+		t.Error(s.People())
+	}
+}

@@ -21,6 +21,8 @@ type Status struct {
 	ConfigProblem string `json:"config_problem,omitempty"`
 	// ConfigRestart are the options that were changed in the file and need a restart.
 	ConfigRestart []string `json:"config_restart,omitempty"`
+	// ConfigLost says that there is no session since the configuration was changed, and that there was one before.
+	ConfigLost bool `json:"config_lost,omitempty"`
 	// SafeMode says that crashes made the portal careful: no offloads, UDP only. Advice has it in words.
 	SafeMode bool `json:"safe_mode,omitempty"`
 	// Advice is what the owner of this machine should do, one sentence each.
