@@ -27,6 +27,7 @@ type local struct {
 	links  []config.Link
 	paused []bool
 	capped []verdict // what data caps ask for
+	walls  *walls
 	// duplicate is what is sent twice.
 	duplicate config.Duplicate
 	told      []node.Link // what the engine knows of each link
@@ -93,8 +94,10 @@ func (p *running) startLocal() error {
 	}
 	r.sys.changes = watch.Changes()
 	p.config.role = r
+	r.walls = &walls{portal: r}
 	r.proxy = r.startProxy()
 	p.startLoop(r)
+	p.group.start(r.walls)
 	started = true
 	p.group.start(funcTask{r.sys.String(), func(ctx context.Context) error {
 		defer close(ended)

@@ -138,6 +138,8 @@ func (r *local) status(now mono.Time) stats.Status {
 			state = stats.LinkPaused
 		case r.capped[i] == capStop && state == stats.LinkUp:
 			state = stats.LinkCap
+		case r.walls.walled[i].Load() && state == stats.LinkUp:
+			state = stats.LinkWalled
 		}
 		usable = usable || state == stats.LinkUp
 		links = append(links, stats.Link{Name: l.Name, Interface: l.Interface, State: state, Metric: l.Metric, Cap: r.sys.caps.status(l)})

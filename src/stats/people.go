@@ -207,7 +207,7 @@ func (s LinkState) words() string {
 	case LinkCap:
 		return "data cap reached"
 	case LinkWalled:
-		return "login page: open a web page on this connection and log in there"
+		return "login page: its network wants somebody to log in first; connect a device to it directly and open any web page"
 	}
 	return string(s)
 }
