@@ -69,5 +69,6 @@ help:
 	@echo 'make packages      .ipk, .apk and .deb in build/packages; only some: ARCHES="x86_64 mipsel_24kc"'
 	@echo 'make feed          a signed static feed: OUT=folder, KEYS=folder outside of here, URL=its address'
 	@echo 'make feed-check    build a feed (or take FEED=folder), serve it here, read it back, try its packages;'
-	@echo '                   with OPKG=program APK=program OPENWRT_ROOT=folder also for real'
+	@echo '                   with OPKG=, APK=, USIGN=program, OPENWRT_ROOT= (a root file system), OPENWRT_TREE=folder (a build'
+	@echo '                   tree or SDK with the feeds packages and luci) also for real'
 	@echo 'make clean         remove build/'

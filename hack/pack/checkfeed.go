@@ -41,7 +41,10 @@ func checkFeed(o options) error {
 	r := &verify.Report{Out: os.Stdout}
 	url := "http://" + listener.Addr().String()
 	r.Feed(&verify.Feed{Dir: o.feed, URL: url}, fresh)
-	r.Real(verify.Machine{Feed: o.feed, URL: url, Scratch: scratch, Rootfs: os.Getenv("OPENWRT_ROOT"), Opkg: os.Getenv("OPKG"), Apk: os.Getenv("APK")})
+	r.Real(verify.Machine{
+		Feed: o.feed, URL: url, Scratch: scratch, Checkout: o.tree,
+		Rootfs: os.Getenv("OPENWRT_ROOT"), SDK: os.Getenv("OPENWRT_TREE"), Opkg: os.Getenv("OPKG"), Apk: os.Getenv("APK"),
+	})
 	for _, what := range r.NotRun {
 		fmt.Println("  not run:", what)
 	}

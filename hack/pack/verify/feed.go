@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,6 +14,9 @@ import (
 
 	"mpproxy/hack/pack/root"
 )
+
+// mostBytes is what a program may have, as in hack/cross.sh: it lives in a router's flash.
+const mostBytes = 8_000_000
 
 // A Feed is a feed to check: the folder, and the address at which it is served.
 type Feed struct {
@@ -61,8 +65,13 @@ func (r *Report) Read(f *Feed) (*ipkFile, *apkFile) {
 	var apks map[string]*apkFile
 	for _, arch := range arches {
 		ipks = r.opkg(arch, f.Get)
-		if p := ipks["mpproxy"]; p != nil && arch == ownArch() && !f.Dummy {
-			r.own(f, p)
+		if p := ipks["mpproxy"]; p != nil && !f.Dummy {
+			binary := p.data["/usr/bin/mpproxy"].data
+			r.Check(len(binary) <= mostBytes, "%s: the program has %d bytes", arch, len(binary))
+			r.Check(bytes.Contains(binary, []byte(p.fields["Version"])), "%s: the program is of another version than its package, %s", arch, p.fields["Version"])
+			if arch == ownArch() {
+				r.own(f, p)
+			}
 		}
 		apks = r.apkDir(arch, f.Get, ipks)
 		r.signify(f, arch)
@@ -115,12 +124,13 @@ func (r *Report) unnamed(f *Feed) {
 	r.Err(err, "feed")
 }
 
-// signify has OpenBSD's own program verify opkg's index.
+// signify has OpenBSD's and OpenWrt's own programs verify opkg's index.
 func (r *Report) signify(f *Feed, arch string) {
 	at := func(name string) string { return filepath.Join(f.Dir, name) }
-	for _, program := range []string{"signify-openbsd", "usign"} {
-		if _, err := exec.LookPath(program); err != nil {
-			r.Skip("%s on the index of %s: not here", program, arch)
+	for variable, name := range map[string]string{"SIGNIFY": "signify-openbsd", "USIGN": "usign"} {
+		program := program(os.Getenv(variable), name)
+		if program == "" {
+			r.Skip("%s on opkg's indexes (%s=program)", name, variable)
 			continue
 		}
 		out, err := exec.Command(program, "-V", "-p", at("keys/mpproxy-usign.pub"), "-x", at("opkg/"+arch+"/Packages.sig"), "-m", at("opkg/"+arch+"/Packages")).CombinedOutput()

@@ -14,6 +14,8 @@ type Machine struct {
 	Scratch   string
 	Rootfs    string // a real root file system of OpenWrt, or ""
 	Opkg, Apk string // programs that run here, or "": looked for
+	Checkout  string // of ours
+	SDK       string // a build tree of OpenWrt with the feeds packages and luci, or ""
 }
 
 // arch is the architecture that is installed: this machine's, if the feed has it.
@@ -56,7 +58,11 @@ func (r *Report) Real(m Machine) {
 		r.Skip("installation in a real root file system of OpenWrt (OPENWRT_ROOT=folder)")
 	}
 	r.Skip("the services under a real procd, the handler under a real netifd, the zone under a real fw4: they need a running OpenWrt")
-	r.Skip("the source packages of openwrt/ and luci-app-mpproxy/ in OpenWrt's build system: it is not here")
+	if m.SDK != "" {
+		r.realSDK(m)
+	} else {
+		r.Skip("the source packages of openwrt/ and luci-app-mpproxy/ in OpenWrt's build system (OPENWRT_TREE=folder)")
+	}
 }
 
 func (r *Report) step(what, name string, args ...string) string {
@@ -176,6 +182,22 @@ func (r *Report) realRoot(m Machine) {
 	in(remove...)
 	after, err := os.ReadFile(filepath.Join(at, "etc/config/firewall"))
 	r.Check(err == nil && string(after) == string(before), "%s: the firewall's configuration is another after removal", what)
+}
+
+// realSDK compares the source packages with the prebuilt one.
+func (r *Report) realSDK(m Machine) {
+	found, err := filepath.Glob(filepath.Join(m.Feed, "opkg", m.arch(), "mpproxy_*.ipk"))
+	if !r.Check(err == nil && len(found) == 1, "OPENWRT_TREE: no package to compare with: %q", found) {
+		return
+	}
+	file, err := os.ReadFile(found[0])
+	if !r.Err(err, "OPENWRT_TREE") {
+		return
+	}
+	p, err := readIpk(file)
+	if r.Err(err, "OPENWRT_TREE") {
+		r.Sources(m.SDK, m.Checkout, m.Scratch, p)
+	}
 }
 
 func exists(parts ...string) bool {

@@ -5,6 +5,7 @@ package verify
 import (
 	"fmt"
 	"io"
+	"slices"
 )
 
 // A Report counts checks, prints those that fail, and keeps what could not be run.
@@ -34,7 +35,9 @@ func (r *Report) Err(err error, format string, args ...any) bool {
 	return r.Check(false, format+": %v", append(args, err)...)
 }
 
-// Skip notes what was not run, and why.
+// Skip notes what was not run, and why; the same is noted once.
 func (r *Report) Skip(format string, args ...any) {
-	r.NotRun = append(r.NotRun, fmt.Sprintf(format, args...))
+	if text := fmt.Sprintf(format, args...); !slices.Contains(r.NotRun, text) {
+		r.NotRun = append(r.NotRun, text)
+	}
 }
