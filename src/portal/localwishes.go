@@ -101,6 +101,9 @@ func nameServerUser() (uid int, ok bool) {
 // session is told by the loop whether there is one.
 func (s *localSystem) session(up bool) {
 	s.post(func() {
+		if !up && s.up.Load() {
+			s.lost.Store(time.Now().UnixNano())
+		}
 		s.up.Store(up)
 		s.since = time.Now()
 		if up && s.direct {

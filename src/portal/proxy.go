@@ -51,8 +51,11 @@ type proxyServer struct {
 	section   config.SOCKS
 	connector socks.Connector
 	guard     socks.Guard
+	names     socks.NameGuard
 	devices   func() []string // of the LAN
 	listenUDP func() (*net.UDPConn, error)
+	way       func() uint64 // of datagrams
+	resolve   func(ctx context.Context, name string) ([]netip.Addr, error)
 	links     func() []string // devices that lead to the Internet
 	cancel    context.CancelFunc
 	done      chan struct{}
@@ -200,7 +203,7 @@ func (s *proxyServer) places() []netip.AddrPort {
 func (s *proxyServer) options(nets []netip.Prefix) socks.Options {
 	return socks.Options{
 		Allow: nets, Connector: s.connector, Guard: s.guard, Bind: s.section.Bind, UDP: s.section.UDP,
-		MaxConnections: s.section.MaxConnections, Idle: s.section.IdleTimeout, ListenUDP: s.listenUDP,
+		MaxConnections: s.section.MaxConnections, Idle: s.section.IdleTimeout, ListenUDP: s.listenUDP, Names: s.names, Way: s.way, Resolve: s.resolve,
 		Kernel: s.run.kernelRelay(s.section.MaxConnections),
 	}
 }
@@ -251,19 +254,4 @@ func addressesOf(devices []string) (addrs []netip.Addr, nets []netip.Prefix) {
 		}
 	}
 	return addrs, nets
-}
-
-// guardOwn keeps clients of the proxy from the portal's own side: this machine's loopback, groups, and the proxy itself.
-func (p *running) guardOwn(private bool) socks.Guard {
-	return func(a netip.AddrPort) bool {
-		if !private {
-			return socks.Public(a)
-		}
-		for _, s := range p.configuration().SOCKS {
-			if slices.Contains(s.Listen, a) {
-				return false
-			}
-		}
-		return socks.PublicOrPrivate(a)
-	}
 }

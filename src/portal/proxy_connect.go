@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -185,22 +186,8 @@ func (l *localProxy) throughTunnel(ctx context.Context, client socks.Client, to 
 	if !l.portal.sys.up.Load() {
 		return nil, socks.Address{}, errNoTunnel
 	}
-	cfg := l.portal.run.configuration().Portal
-	servers := cfg.DNSServers
-	if len(servers) == 0 {
-		l.portal.run.shared.do(ctx, func(mono.Time) { servers = l.portal.offers })
-	}
-	d := socks.Direct{Guard: l.direct.Guard, Dialer: net.Dialer{Control: bindTo(cfg.Device, 0)}}
-	if len(servers) > 0 {
-		inside := overLink(servers, cfg.Device, 0)
-		d.Resolve = func(ctx context.Context, name string) ([]netip.Addr, error) {
-			all, err := inside.LookupNetIP(ctx, "ip", name)
-			for i := range all {
-				all[i] = all[i].Unmap()
-			}
-			return all, err
-		}
-	}
+	d := l.direct
+	d.Dialer.Control, d.Resolve = bindTo(l.portal.run.configuration().Portal.Device, 0), l.lookInside(ctx)
 	s, bound, err := d.Connect(ctx, client, to)
 	if err == nil {
 		l.counts.tunnelled.Add(1)
@@ -220,19 +207,67 @@ func bindTo(device string, mark uint32) func(_, _ string, c syscall.RawConn) err
 	}
 }
 
-// listenUDP opens a socket for the datagrams of programs: through the tunnel, directly only while there is none.
-func (l *localProxy) listenUDP() (*net.UDPConn, error) {
-	portal := l.portal.run.configuration().Portal
-	if !l.portal.sys.up.Load() {
-		if portal.Local.KillSwitch {
-			return nil, socks.NotAllowed
+// lookInside looks names up as the LAN does, through the tunnel; nil: there is no name server there.
+func (l *localProxy) lookInside(ctx context.Context) func(ctx context.Context, name string) ([]netip.Addr, error) {
+	cfg := l.portal.run.configuration().Portal
+	servers := cfg.DNSServers
+	if len(servers) == 0 {
+		l.portal.run.shared.do(ctx, func(mono.Time) { servers = l.portal.offers })
+	}
+	if len(servers) == 0 {
+		return nil
+	}
+	inside := overLink(servers, cfg.Device, 0)
+	return func(ctx context.Context, name string) ([]netip.Addr, error) {
+		all, err := inside.LookupNetIP(ctx, "ip", name)
+		for i := range all {
+			all[i] = all[i].Unmap()
 		}
+		return all, err
+	}
+}
+
+// The ways that datagrams of programs take.
+const (
+	wayDirect uint64 = iota
+	wayTunnel
+	wayNone
+)
+
+// datagrams is how they leave now: as the LAN's, which waits a while for a session that was lost. Safe for concurrent use.
+func (l *localProxy) datagrams() uint64 {
+	sys := l.portal.sys
+	switch {
+	case sys.up.Load(), sys.lost.Load() != 0 && time.Since(time.Unix(0, sys.lost.Load())) < directAfter:
+		return wayTunnel
+	case l.portal.run.configuration().Portal.Local.KillSwitch:
+		return wayNone
+	}
+	return wayDirect
+}
+
+// listenUDP opens a socket for the datagrams of programs, on their way of now.
+func (l *localProxy) listenUDP() (*net.UDPConn, error) {
+	switch l.datagrams() {
+	case wayNone:
+		return nil, socks.NotAllowed
+	case wayDirect:
 		return net.ListenUDP("udp", nil)
 	}
-	config := net.ListenConfig{Control: bindTo(portal.Device, 0)}
+	config := net.ListenConfig{Control: bindTo(l.portal.run.configuration().Portal.Device, 0)}
 	conn, err := config.ListenPacket(l.portal.run.group.ctx, "udp", ":0")
 	if err != nil {
 		return nil, err
 	}
 	return conn.(*net.UDPConn), nil
+}
+
+// resolve finds the addresses of a name that datagrams go to.
+func (l *localProxy) resolve(ctx context.Context, name string) ([]netip.Addr, error) {
+	if l.datagrams() == wayTunnel {
+		if look := l.lookInside(ctx); look != nil {
+			return look(ctx, name)
+		}
+	}
+	return socks.Resolve(ctx, name)
 }

@@ -1,12 +1,8 @@
 package portal
 
 import (
-	"context"
 	"maps"
 	"net"
-	"net/netip"
-	"reflect"
-	"slices"
 	"time"
 
 	"mpproxy/src/config"
@@ -15,54 +11,11 @@ import (
 	"mpproxy/src/system"
 )
 
-// follow makes the servers those of a configuration. A section that is the same goes on with its clients, also with other
-// users; it says what changed, one phrase each.
+// follow makes the servers those of a configuration; it says what changed, one phrase each.
 func (l *localProxy) follow(next *config.Config) (changes []string) {
-	var kept []*proxyServer
-	for _, s := range l.running() {
-		i := slices.IndexFunc(next.SOCKS, func(c config.SOCKS) bool { return reflect.DeepEqual(c, s.section) })
-		if i < 0 {
-			s.retire()
-			l.retired = append(l.retired, s)
-			changes = append(changes, "proxy "+s.section.Name+" is not as before")
-			continue
-		}
-		kept = append(kept, s)
-		if s.setRules(next.Rules) {
-			changes = append(changes, "what is led into proxy "+s.section.Name)
-		}
-		if s.setUsers(usersOf(next, s.section)) {
-			changes = append(changes, "users of proxy "+s.section.Name)
-		}
-	}
-	for _, c := range next.SOCKS {
-		if c.Enabled && !slices.ContainsFunc(kept, func(s *proxyServer) bool { return s.section.Name == c.Name }) {
-			l.portal.run.allowStreams(streamPool)
-			kept = append(kept, l.serve(next, c))
-			changes = append(changes, "proxy "+c.Name)
-		}
-	}
+	changes = l.set.follow(next)
 	l.followMPTCP(next)
-	l.forgetRetired()
-	l.mu.Lock()
-	l.servers = kept
-	l.mu.Unlock()
 	return changes
-}
-
-// forgetRetired keeps the sums of servers whose last client has gone.
-func (l *localProxy) forgetRetired() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.retired = slices.DeleteFunc(l.retired, func(s *proxyServer) bool {
-		select {
-		case <-s.done:
-			s.addTo(&l.past)
-			return true
-		default:
-			return false
-		}
-	})
 }
 
 // redirect has the system lead connections of the LAN to a server; nil ends that, unless another one has followed it.
@@ -81,23 +34,16 @@ func (l *localProxy) redirect(from *proxyServer, to *system.Redirect) {
 	})
 }
 
-// running are the servers now.
-func (l *localProxy) running() []*proxyServer {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.Clone(l.servers)
-}
-
-// serve starts the server of a section.
-func (l *localProxy) serve(cfg *config.Config, c config.SOCKS) *proxyServer {
+// server makes the server of a section.
+func (l *localProxy) server(cfg *config.Config, c config.SOCKS) *proxyServer {
 	p := l.portal.run
+	p.allowStreams(streamPool)
 	places := directory{configFile: p.ConfigFile}
 	devices := func(names []string) []string {
 		places.look()
 		return places.devices(l.portal.sys.wans.devices(names))
 	}
-	s := &proxyServer{run: p, section: c, connector: l, guard: l.direct.Guard, listenUDP: l.listenUDP, done: make(chan struct{}), users: usersOf(cfg, c), fresh: make(chan struct{}, 1),
-		open: make(map[netip.AddrPort]*net.TCPListener), rules: cfg.Rules}
+	s := &proxyServer{connector: l, guard: l.direct.Guard, names: l.direct.Names, listenUDP: l.listenUDP, way: l.datagrams, resolve: l.resolve}
 	if c.Transparent {
 		s.lead = &transparent{server: s, open: make(map[leadPlace]*net.TCPListener), lead: func(to *system.Redirect) { l.redirect(s, to) }}
 	}
@@ -109,13 +55,6 @@ func (l *localProxy) serve(cfg *config.Config, c config.SOCKS) *proxyServer {
 		}
 		return devices(names)
 	}
-	ctx, cancel := context.WithCancel(p.group.ctx)
-	s.cancel = cancel
-	p.group.start(funcTask{s.String(), func(context.Context) error {
-		defer close(s.done)
-		defer cancel()
-		return s.Run(ctx)
-	}})
 	return s
 }
 

@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -26,21 +27,19 @@ const (
 
 // localProxy connects the programs of the LAN: over several links where a route says so, else directly.
 type localProxy struct {
-	portal  *local
-	servers []*proxyServer // under mu, as the next three
-	leader  *proxyServer   // which connections of the LAN are led to
-	retired []*proxyServer // whose last clients are still there
-	past    stats.Proxy    // sums of those whose clients have gone
-	client  *streams.Client
-	pool    *mpp.Pool
-	direct  socks.Direct
-	root    *session.Keys // whose export the client has; the loop's
-	mu      sync.Mutex
-	who     map[uint64]whose // by MID
-	counts  struct{ multipath, plain, tunnelled, fallbacks, retries, mptcp atomic.Uint64 }
-	why     string          // of the last fallback, under mu
-	others  map[string]*far // remotes that have no session, by name; under mu
-	mptcp   mptcpState
+	portal *local
+	set    proxySet     // of the socks sections
+	leader *proxyServer // which connections of the LAN are led to; under mu
+	client *streams.Client
+	pool   *mpp.Pool
+	direct socks.Direct
+	root   *session.Keys // whose export the client has; the loop's
+	mu     sync.Mutex
+	who    map[uint64]whose // by MID
+	counts struct{ multipath, plain, tunnelled, fallbacks, retries, mptcp atomic.Uint64 }
+	why    string          // of the last fallback, under mu
+	others map[string]*far // remotes that have no session, by name; under mu
+	mptcp  mptcpState
 }
 
 // whose is what is known of a stream of a client's.
@@ -54,7 +53,10 @@ type whose struct {
 func (r *local) startProxy() *localProxy {
 	p := r.run
 	l := &localProxy{portal: r, pool: mpp.NewPool(int(streamMemory(streamPool))), who: make(map[uint64]whose)}
-	l.direct.Guard = p.guardOwn(true)
+	own := &ownPlaces{}
+	l.direct.Guard = func(a netip.AddrPort) bool { return socks.PublicOrPrivate(a) && !own.has(a.Addr()) }
+	l.direct.Names = ledInside
+	l.set = proxySet{run: p, make: l.server}
 	l.client = l.newClient(r.remote)
 	p.atEnd(l.closeClients)
 	l.follow(p.cfg)
@@ -72,24 +74,15 @@ func (l *localProxy) after() {
 
 // status describes the proxy; nil if there is none.
 func (l *localProxy) status() *stats.Proxy {
-	servers := l.running()
+	servers := l.set.running()
 	if len(servers) == 0 {
 		return nil
 	}
-	l.forgetRetired()
-	l.mu.Lock()
-	past := l.past
-	servers = append(servers, l.retired...)
-	l.mu.Unlock()
-	out := &past
+	sums := l.set.sums()
+	out := &sums
 	out.Multipath, out.Plain, out.Fallbacks = l.counts.multipath.Load(), l.counts.plain.Load(), l.counts.fallbacks.Load()
 	out.Tunnelled, out.Retries, out.MPTCP = l.counts.tunnelled.Load(), l.counts.retries.Load(), l.counts.mptcp.Load()
 	out.MemoryBytes, out.MemoryLimitBytes, out.Streams = l.pool.Used(), l.pool.Limit(), []stats.ProxyStream{}
-	out.Listen = []string{}
-	for _, s := range servers {
-		s.addTo(out)
-	}
-	slices.Sort(out.Listen)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	alive := make(map[uint64]whose)

@@ -3,12 +3,15 @@ package portal
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"mpproxy/src/config"
+	"mpproxy/src/engine/mono"
 	"mpproxy/src/engine/node"
 	"mpproxy/src/engine/session"
 	"mpproxy/src/mpp"
@@ -26,7 +29,9 @@ type remoteProxy struct {
 	pool   *mpp.Pool
 	server *streams.Server
 	roots  map[*node.Peer]*session.Keys // whose exports the server has; the loop's
-	plain  []*proxyServer               // of socks sections: for programs that connect to this server themselves
+	set    proxySet                     // of socks sections: for programs that connect to this server themselves
+	known  atomic.Pointer[config.Config]
+	own    ownPlaces
 }
 
 // startProxy listens for subflows where the portal listens for datagrams, over TCP.
@@ -34,7 +39,9 @@ func (r *remote) startProxy() (*remoteProxy, error) {
 	p := r.run
 	x := &remoteProxy{portal: r, pool: p.newStreamPool(streamPoolServer), roots: make(map[*node.Peer]*session.Keys)}
 	x.server = streams.NewServer(streams.ServerOptions{Clock: p.shared.clock.Now, Pool: x.pool, Handle: x.handle, Answer: x.answerAlone, MaxStreams: socks.DefaultMaxConnections})
-	x.servePlain()
+	x.known.Store(p.cfg)
+	x.set = proxySet{run: p, make: x.plain}
+	x.set.follow(p.cfg)
 	listen := net.ListenConfig{}
 	listen.SetMultipathTCP(true)
 	if err := r.system.server.SetMultipath(); err != nil {
@@ -53,25 +60,41 @@ func (r *remote) startProxy() (*remoteProxy, error) {
 	return x, nil
 }
 
-// servePlain starts the servers of the socks sections. They connect directly, to the Internet only.
-func (x *remoteProxy) servePlain() {
-	p := x.portal.run
-	guard := func(a netip.AddrPort) bool {
-		if p.configuration().Portal.Remote.AllowPrivate {
-			return socks.PublicOrPrivate(a)
-		}
-		return socks.Public(a) && !ownAddress(a.Addr())
-	}
-	for _, c := range p.cfg.SOCKS {
-		if !c.Enabled {
+// plain makes the server of a socks section. It connects directly, and to no router's inside.
+func (x *remoteProxy) plain(*config.Config, config.SOCKS) *proxyServer {
+	guard := x.guard(config.Peer{})
+	return &proxyServer{connector: &socks.Direct{Guard: guard}, guard: guard,
+		devices: func() []string { return nil }, links: func() []string { return nil }}
+}
+
+// follow makes the servers those of a configuration, and ends the streams of routers that may have none any more.
+func (x *remoteProxy) follow(ctx context.Context, next *config.Config) (changes []string) {
+	last := x.known.Swap(next)
+	changes = x.set.follow(next)
+	other := make(map[string]bool)
+	for _, c := range append(slices.Clone(last.Peers), next.Peers...) {
+		before, after := mayStream(last, c.Name), mayStream(next, c.Name)
+		if before == after {
 			continue
 		}
-		s := &proxyServer{run: p, section: c, connector: &socks.Direct{Guard: guard}, guard: guard, users: usersOf(p.cfg, c),
-			fresh: make(chan struct{}, 1), open: make(map[netip.AddrPort]*net.TCPListener),
-			devices: func() []string { return nil }, links: func() []string { return nil }}
-		x.plain = append(x.plain, s)
-		p.group.start(s)
+		if other[c.Name] = true; after == (config.Key{}) || before != (config.Key{}) {
+			x.server.RemovePeer(c.Name)
+		}
 	}
+	x.portal.run.shared.do(ctx, func(mono.Time) {
+		maps.DeleteFunc(x.roots, func(p *node.Peer, _ *session.Keys) bool { return other[p.Name] })
+	})
+	return changes
+}
+
+// mayStream is the key of a router that may have streams; zero: it may not.
+func mayStream(c *config.Config, name string) (key config.Key) {
+	for _, p := range c.EnabledPeers() {
+		if p.Name == name && p.SOCKS {
+			key = p.PublicKey
+		}
+	}
+	return key
 }
 
 // after follows the sessions' keys, in the loop.
@@ -100,41 +123,12 @@ func (x *remoteProxy) after() {
 
 // peer finds a router's section.
 func (x *remoteProxy) peer(name string) (config.Peer, bool) {
-	for _, c := range x.portal.run.configuration().Peers {
+	for _, c := range x.known.Load().Peers {
 		if c.Name == name {
 			return c, c.Enabled
 		}
 	}
 	return config.Peer{}, false
-}
-
-// guard says whom a router's clients may reach from here: the same as through the tunnel.
-func (x *remoteProxy) guard(c config.Peer) socks.Guard {
-	portal := x.portal.run.configuration().Portal.Remote
-	private := portal.AllowPrivate || c.AllowPrivate
-	return func(a netip.AddrPort) bool {
-		for _, b := range portal.BlockPort {
-			if b.Protocol != "udp" && b.First <= a.Port() && a.Port() <= b.Last {
-				return false
-			}
-		}
-		if private {
-			return socks.PublicOrPrivate(a)
-		}
-		return socks.Public(a) && !ownAddress(a.Addr())
-	}
-}
-
-// ownAddress reports whether an address is this machine's.
-func ownAddress(a netip.Addr) bool {
-	all, err := net.InterfaceAddrs()
-	if err != nil {
-		return true // rather too careful
-	}
-	return slices.ContainsFunc(all, func(one net.Addr) bool {
-		p, err := netip.ParsePrefix(one.String())
-		return err == nil && p.Addr().Unmap() == a.Unmap()
-	})
 }
 
 // handle serves one stream: a SOCKS5 request and its answer, then bytes.
@@ -192,16 +186,13 @@ func (x *remoteProxy) status() *stats.Proxy {
 	if x == nil {
 		return nil
 	}
-	n := x.server.Counts()
-	out := &stats.Proxy{
-		Listen: []string{}, Clients: n.Active, Multipath: n.Streams, Subflows: n.Subflows, RefusedSubflows: n.Strangers, ReplayedSubflows: n.Replayed,
-		Failed: n.Refused, MemoryBytes: x.pool.Used(), MemoryLimitBytes: x.pool.Limit(), Streams: []stats.ProxyStream{},
-	}
-	for _, s := range x.plain {
-		s.addTo(out)
-	}
+	n, out := x.server.Counts(), x.set.sums()
+	out.Clients += n.Active
+	out.Failed += n.Refused
+	out.Multipath, out.Subflows, out.RefusedSubflows, out.ReplayedSubflows = n.Streams, n.Subflows, n.Strangers, n.Replayed
+	out.MemoryBytes, out.MemoryLimitBytes, out.Streams = x.pool.Used(), x.pool.Limit(), []stats.ProxyStream{}
 	for _, info := range x.server.Streams(shownStreams) {
 		out.Streams = append(out.Streams, streamStatus(info, [2]string{}))
 	}
-	return out
+	return &out
 }

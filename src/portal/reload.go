@@ -156,7 +156,6 @@ func fixed(c *config.Config) []setting {
 		return append(list, []setting{
 			{"listen", r.Listen}, {"listen_tls", r.ListenTLS}, {"ip_protocol", r.IPProtocol}, {"raw_ip", r.RawIP}, {"address", r.Address},
 			{"address6", r.Address6}, {"mode", r.Mode}, {"max_peers", r.MaxPeers}, {"peers_dir", r.PeersDir},
-			{"of the socks and user sections", [2]any{c.SOCKS, c.Users}},
 		}...)
 	}
 	l := p.Local

@@ -35,6 +35,7 @@ func (r *remote) reload(ctx context.Context, next *config.Config) (changes []str
 	if !ran {
 		return nil, ctx.Err()
 	}
+	changes = append(changes, r.proxy.follow(ctx, next)...)
 	changed, err := r.system.reload(ctx, next)
 	if changed {
 		changes = append(changes, "addresses, forwarding and firewall")

@@ -52,6 +52,9 @@ func meant(ip netip.Addr) netip.Addr {
 	return ip
 }
 
+// NameGuard says whether a name may lead to an address: names are for strangers to choose, and to change at any time.
+type NameGuard func(name string, at netip.AddrPort) bool
+
 // PublicOrPrivate allows what can be somewhere else: not this machine itself, not groups.
 func PublicOrPrivate(a netip.AddrPort) bool {
 	ip := meant(a.Addr())
@@ -85,7 +88,7 @@ type Direct struct {
 	// Guard says who may be reached.
 	Guard Guard
 	// Names says, beside Guard, what a name may lead to; nil: whatever Guard allows.
-	Names Guard
+	Names NameGuard
 	// Dialer connects; zero is ready.
 	Dialer net.Dialer
 	// Resolve finds a name's addresses; nil means the system's resolver.
@@ -118,7 +121,7 @@ func (d *Direct) Connect(ctx context.Context, _ Client, to Address) (Stream, Add
 }
 
 // resolve returns the addresses that may be reached; the check follows the look-up, so that no name leads inside.
-func resolve(ctx context.Context, look func(context.Context, string) ([]netip.Addr, error), guard, names Guard, to Address) ([]netip.AddrPort, error) {
+func resolve(ctx context.Context, look func(context.Context, string) ([]netip.Addr, error), guard Guard, names NameGuard, to Address) ([]netip.AddrPort, error) {
 	all := []netip.Addr{to.IP}
 	if to.Name != "" {
 		if look == nil {
@@ -131,7 +134,7 @@ func resolve(ctx context.Context, look func(context.Context, string) ([]netip.Ad
 	}
 	var out []netip.AddrPort
 	for _, ip := range all {
-		if at := netip.AddrPortFrom(ip, to.Port); guard.allows(at) && (to.Name == "" || names == nil || names(at)) {
+		if at := netip.AddrPortFrom(ip, to.Port); guard.allows(at) && (to.Name == "" || names == nil || names(to.Name, at)) {
 			out = append(out, at)
 		}
 	}

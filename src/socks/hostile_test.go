@@ -338,7 +338,7 @@ func errTimeout(err error) error {
 
 // TestNamesThatLeadInside: an address may be reached that a name may not lead to, as names are a stranger's to choose.
 func TestNamesThatLeadInside(t *testing.T) {
-	inside := func(a netip.AddrPort) bool { return !a.Addr().IsLoopback() }
+	inside := func(_ string, a netip.AddrPort) bool { return !a.Addr().IsLoopback() }
 	_, at := start(t, func(o *Options) { o.Connector = &Direct{Guard: everyone, Names: inside, Resolve: names} })
 	to := echo(t, "127.0.0.1:0")
 	if _, err := through(t, at, "", "", FromAddrPort(to)); err != nil {

@@ -44,7 +44,7 @@ type Options struct {
 	// Guard says who may be reached by UDP and from whom BIND may be asked.
 	Guard Guard
 	// Names says, beside Guard, what a name may lead to; nil: whatever Guard allows.
-	Names Guard
+	Names NameGuard
 	// Bind and UDP allow these commands.
 	Bind, UDP bool
 	// MaxConnections bounds clients; 0 means DefaultMaxConnections.

@@ -1,0 +1,83 @@
+package portal
+
+import (
+	"net/netip"
+	"testing"
+
+	"mpproxy/src/config"
+)
+
+func TestBroadcast(t *testing.T) {
+	for text, want := range map[string]string{"192.168.1.7/24": "192.168.1.255", "10.1.2.3/8": "10.255.255.255", "192.0.2.1/31": "192.0.2.1",
+		"192.0.2.1/32": "192.0.2.1", "192.0.2.5/30": "192.0.2.7", "fd00::1/64": "fd00::1"} {
+		if got := broadcast(netip.MustParsePrefix(text)).String(); got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+}
+
+func TestOwnPlaces(t *testing.T) {
+	var o ownPlaces
+	for text, want := range map[string]bool{"127.0.0.1": true, "::ffff:127.0.0.1": true, "127.255.255.255": true, "192.0.2.77": false, "2001:db8::1": false} {
+		if got := o.has(netip.MustParseAddr(text)); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+}
+
+// TestLedInside: a stranger's name leads to the Internet only, a name of the home anywhere.
+func TestLedInside(t *testing.T) {
+	for name, want := range map[string]bool{"evil.example": false, "lan.evil.example": false, "192-168-1-1.evil.example.": false, "evillan": true,
+		"nas.lan": true, "NAS.Lan.": true, "printer.home.arpa": true, "home.arpa.example": false, "router": true, "elan.example": false} {
+		if got := ledInside(name, netip.MustParseAddrPort("192.168.1.1:80")); got != want {
+			t.Errorf("%s to a private address: %v", name, got)
+		}
+		if !ledInside(name, netip.MustParseAddrPort("192.0.2.1:80")) {
+			t.Errorf("%s to the Internet is refused", name)
+		}
+	}
+}
+
+// TestServersGuard: what is the server's own, blocked, private, or inside another router's tunnel is not reached for a router.
+func TestServersGuard(t *testing.T) {
+	peer := func(name, address string, reach ...string) config.Peer {
+		return config.Peer{Name: name, Enabled: true, Address: netip.MustParseAddr(address), Reach: reach}
+	}
+	cfg := &config.Config{Peers: []config.Peer{peer("home", "10.99.0.2", "office"), peer("office", "10.99.0.3"), peer("third", "10.99.0.4")}}
+	cfg.Peers[1].Prefix = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/28")}
+	cfg.Peers[2].Prefix = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/28")}
+	portal := &cfg.Portal.Remote
+	portal.Isolate, portal.Listen = true, []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:6779")}
+	portal.BlockPort = []config.PortRange{{Protocol: "tcp", First: 25, Last: 25}}
+	cfg.SOCKS = []config.SOCKS{{Name: "relay", Enabled: true, Listen: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1080")}}}
+	x := &remoteProxy{}
+	x.known.Store(cfg)
+	for text, want := range map[string][3]bool{ // to home; with allow_private; with that and without isolation
+		"203.0.113.9:80": {true, true, true}, "203.0.113.9:25": {false, false, false}, "10.1.2.3:80": {false, true, true},
+		"127.0.0.1:80": {false, false, false}, "169.254.169.254:80": {false, false, false},
+		"10.99.0.3:80": {false, true, true}, "192.0.2.3:80": {true, true, true},
+		"10.99.0.4:80": {false, false, true}, "198.51.100.3:80": {false, false, true}, "10.99.0.2:80": {false, false, true},
+	} {
+		at := netip.MustParseAddrPort(text)
+		home := cfg.Peers[0]
+		portal.Isolate = true
+		got := [3]bool{x.guard(home)(at)}
+		home.AllowPrivate = true
+		got[1] = x.guard(home)(at)
+		portal.Isolate = false
+		got[2] = x.guard(home)(at)
+		if got != want {
+			t.Errorf("%s: %v, want %v", text, got, want)
+		}
+	}
+	x.own.addrs = map[netip.Addr]struct{}{netip.MustParseAddr("203.0.113.1"): {}}
+	x.own.at = x.own.at.AddDate(9999, 0, 0)
+	home := cfg.Peers[0]
+	home.AllowPrivate = true
+	for text, want := range map[string][2]bool{"203.0.113.1:80": {false, true}, "203.0.113.1:6779": {false, false}, "203.0.113.1:1080": {false, false}, "203.0.113.2:1080": {true, true}} {
+		at := netip.MustParseAddrPort(text)
+		if got := [2]bool{x.guard(cfg.Peers[0])(at), x.guard(home)(at)}; got != want {
+			t.Errorf("%s: %v, want %v", text, got, want)
+		}
+	}
+}
