@@ -56,10 +56,12 @@ func main() {
 
 func settings() *quic.Config {
 	return &quic.Config{
-		MaxStreamReceiveWindow:     window,
-		MaxConnectionReceiveWindow: window,
-		HandshakeIdleTimeout:       5 * time.Second,
-		MaxIdleTimeout:             10 * time.Second,
+		InitialStreamReceiveWindow:     window, // from the start: else the library's own doubling would bound the first seconds
+		MaxStreamReceiveWindow:         window,
+		InitialConnectionReceiveWindow: window,
+		MaxConnectionReceiveWindow:     window,
+		HandshakeIdleTimeout:           5 * time.Second,
+		MaxIdleTimeout:                 10 * time.Second,
 	}
 }
 
