@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -19,8 +18,6 @@ const (
 	lateEnough = 20 * time.Millisecond
 	// busyMark stands beside a figure that was measured on a busy machine.
 	busyMark = "†"
-	// ticks a second are what the kernel counts processor time in (USER_HZ), on every Linux.
-	ticks = 100
 	// kernelParent is the process whose children are the kernel's threads.
 	kernelParent = 2
 )
@@ -68,7 +65,7 @@ type meter struct {
 }
 
 // startMeter begins a measurement.
-func startMeter() meter { return meter{time.Now(), usedByAll(), usedByUs(), loadAverage()} }
+func startMeter() meter { return meter{time.Now(), machineCPU(true), usedByUs(), loadAverage()} }
 
 // since ends it.
 func (m meter) since() burden {
@@ -86,21 +83,6 @@ func loadAverage() float64 {
 	first, _, _ := strings.Cut(string(text), " ")
 	v, _ := strconv.ParseFloat(first, 64)
 	return v
-}
-
-// usedByAll is the processor time that was used since boot, in seconds, with what the host of a virtual machine took away.
-func usedByAll() float64 {
-	text, _ := os.ReadFile("/proc/stat")
-	line, _, _ := strings.Cut(string(text), "\n")
-	total := 0.0
-	for i, word := range strings.Fields(line) {
-		// cpu, user, nice, system, idle, waiting, interrupts, soft interrupts, stolen
-		if i > 0 && i < 9 && i != 4 && i != 5 {
-			v, _ := strconv.ParseFloat(word, 64)
-			total += v
-		}
-	}
-	return total / ticks
 }
 
 // usedByUs is the processor time of this process, of those it has started, and of the kernel's threads.
@@ -122,38 +104,4 @@ func usedByUs() float64 {
 
 func seconds64(u unix.Rusage) float64 {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
-}
-
-// processTimes lists all processes: their parents, and the processor time of each with that of its ended children, in seconds.
-func processTimes() (parents map[int]int, times map[int]float64) {
-	parents, times = map[int]int{}, map[int]float64{}
-	files, _ := filepath.Glob("/proc/[0-9]*/stat")
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			continue // it has just ended
-		}
-		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
-		// The second field is the name in parentheses and may hold anything.
-		fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
-		if len(fields) < 15 {
-			continue
-		}
-		parents[pid], _ = strconv.Atoi(fields[1])
-		for _, word := range fields[11:15] { // user, system, and both of ended children
-			v, _ := strconv.ParseFloat(word, 64)
-			times[pid] += v / ticks
-		}
-	}
-	return parents, times
-}
-
-// descends reports that a process was started by another, or by one that was.
-func descends(pid, from int, parents map[int]int) bool {
-	for pid > 1 {
-		if pid = parents[pid]; pid == from {
-			return true
-		}
-	}
-	return false
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -150,16 +149,11 @@ func (d *direct) relayRun(c relayer, program string) (r relayed, err error) {
 	if err := c.start(d, program); err != nil {
 		return r, err
 	}
-	self, err := os.Executable()
+	stop, err := d.serve()
 	if err != nil {
 		return r, err
 	}
-	serve := d.inside("target", self)
-	serve.Env = append(os.Environ(), tcpVariable+"=serve")
-	if err := serve.Start(); err != nil {
-		return r, err
-	}
-	defer func() { _ = serve.Process.Kill(); _ = serve.Wait() }()
+	defer stop()
 	words := func(verb string, number any) string {
 		if c.plain {
 			return fmt.Sprintf("%s %s %v", verb, targetAddress, number)
@@ -169,7 +163,7 @@ func (d *direct) relayRun(c relayer, program string) (r relayed, err error) {
 	if err := d.waitRelayed(words("connects", 0.1)); err != nil {
 		return r, err
 	}
-	machine, own := machineCPU(), d.daemonsCPU()
+	machine, own := machineCPU(false), d.daemonsCPU()
 	total := 0.0
 	for verb, into := range map[string]*float64{"receive": &r.down, "send": &r.up} {
 		var bytes, seconds float64
@@ -182,7 +176,7 @@ func (d *direct) relayRun(c relayer, program string) (r relayed, err error) {
 		}
 		*into, total = bytes*8/seconds, total+bytes/1e9
 	}
-	r.machine, r.own = (machineCPU()-machine)/total, (d.daemonsCPU()-own)/total
+	r.machine, r.own = (machineCPU(false)-machine)/total, (d.daemonsCPU()-own)/total
 	if err := d.ask(words("connects", connectTime.Seconds()), &r.connects, &r.failed); err != nil {
 		return r, err
 	}
@@ -191,31 +185,6 @@ func (d *direct) relayRun(c relayer, program string) (r relayed, err error) {
 	}
 	r.memory, r.missed, err = d.idleMemory(words("idle", idleNumber))
 	return r, err
-}
-
-// ask runs the client's program and reads its answer.
-func (d *direct) ask(words string, into ...any) error {
-	cmd, err := d.client(words)
-	if err != nil {
-		return err
-	}
-	out, err := cmd.Output()
-	if err != nil {
-		return fmt.Errorf("%s: %w", words, err)
-	}
-	_, err = fmt.Sscan(string(out), into...)
-	return err
-}
-
-func (d *direct) client(words string) (*exec.Cmd, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	cmd := d.inside("client", self)
-	cmd.Env = append(os.Environ(), tcpVariable+"="+words)
-	cmd.Stderr = os.Stderr
-	return cmd, nil
 }
 
 // waitRelayed waits until connections come about.
@@ -271,15 +240,7 @@ func (d *direct) daemons() (all []int) {
 	for _, cmd := range d.started {
 		all = append(all, cmd.Process.Pid)
 	}
-	parents := map[int]int{}
-	dirs, _ := filepath.Glob("/proc/[0-9]*")
-	for _, dir := range dirs {
-		if pid, err := strconv.Atoi(filepath.Base(dir)); err == nil {
-			if f := statOf(pid); len(f) > 1 {
-				parents[pid], _ = strconv.Atoi(f[1])
-			}
-		}
-	}
+	parents, _ := processTimes()
 	for i := 0; i < len(all); i++ {
 		for pid, parent := range parents {
 			if parent == all[i] {
@@ -306,28 +267,6 @@ func (d *direct) daemonsMemory() (total float64) {
 				n, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64)
 				total += n
 			}
-		}
-	}
-	return total
-}
-
-// statOf is /proc/PID/stat behind the name.
-func statOf(pid int) []string {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return nil
-	}
-	return strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
-}
-
-// machineCPU is the processor time that the machine has spent on anything, in seconds.
-func machineCPU() (total float64) {
-	text, _ := os.ReadFile("/proc/stat")
-	line, _, _ := strings.Cut(string(text), "\n")
-	for i, word := range strings.Fields(line) {
-		if i >= 1 && i <= 7 && i != 4 && i != 5 { // neither idle nor waiting
-			n, _ := strconv.ParseFloat(word, 64)
-			total += n / 100
 		}
 	}
 	return total

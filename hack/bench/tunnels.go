@@ -245,45 +245,21 @@ type transfer struct {
 
 // measure runs one TCP flow over whatever tunnel stands. direction is "send" (up) or "receive" (down).
 func (d *direct) measure(t *tunnel, direction string, length time.Duration) (r transfer, err error) {
-	self, err := os.Executable()
+	stop, err := d.serve()
 	if err != nil {
 		return r, err
 	}
-	serve := d.inside("target", self)
-	serve.Env = append(os.Environ(), tcpVariable+"=serve")
-	if err := serve.Start(); err != nil {
-		return r, err
-	}
-	defer func() { _ = serve.Process.Kill(); _ = serve.Wait() }()
+	defer stop()
 	time.Sleep(100 * time.Millisecond)
 	before := [2]float64{cpuOf(t.router.Process.Pid), cpuOf(t.server.Process.Pid)}
-	client := d.inside("client", self)
-	client.Env = append(os.Environ(), tcpVariable+"="+direction+" "+targetAddress+" "+strconv.FormatFloat(length.Seconds(), 'f', 2, 64))
-	client.Stderr = os.Stderr
-	out, err := client.Output()
-	if err != nil {
-		return r, fmt.Errorf("transfer over %s: %w\n%s", t.name, err, d.logs())
-	}
 	var bytes, seconds float64
-	if _, err := fmt.Sscan(string(out), &bytes, &seconds); err != nil {
-		return r, err
+	words := direction + " " + targetAddress + " " + strconv.FormatFloat(length.Seconds(), 'f', 2, 64)
+	if err := d.ask(words, &bytes, &seconds); err != nil {
+		return r, fmt.Errorf("transfer over %s: %w\n%s", t.name, err, d.logs())
 	}
 	r.bits = bytes * 8 / seconds
 	r.router = (cpuOf(t.router.Process.Pid) - before[0]) / (bytes / 1e9)
 	r.cpu = r.router + (cpuOf(t.server.Process.Pid)-before[1])/(bytes/1e9)
 	r.rss = [2]float64{resident(t.router.Process.Pid, "VmRSS:"), resident(t.server.Process.Pid, "VmRSS:")}
 	return r, nil
-}
-
-// cpuOf is the processor time a daemon has used, in seconds.
-func cpuOf(pid int) float64 {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0
-	}
-	// The second field is the name in parentheses and may hold anything.
-	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
-	user, _ := strconv.ParseFloat(fields[11], 64)
-	system, _ := strconv.ParseFloat(fields[12], 64)
-	return (user + system) / 100 // USER_HZ is 100 on every Linux
 }
