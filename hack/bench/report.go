@@ -24,7 +24,7 @@ type row struct {
 	note    string
 	hidden  bool // only in the CSV: a table shows it in another form
 	busy    bool // one of the values was measured on a busy machine
-	told    int  // values that a progress line has told
+	told    int  // values, with the control's, that a progress line has told
 }
 
 // verdict says how the median is held against the target.
@@ -160,10 +160,11 @@ func (r *report) count(verdict string) (n int) {
 // markBusy marks the rows that got values since the last call, if they were measured on a busy machine, and reports whether any was.
 func (r *report) markBusy(u burden) (marked bool) {
 	for _, one := range r.rows {
-		if len(one.values) > one.told && u.busy() {
+		n := len(one.values) + len(one.control)
+		if n > one.told && u.busy() {
 			one.busy, marked = true, true
 		}
-		one.told = len(one.values)
+		one.told = n
 	}
 	return marked
 }

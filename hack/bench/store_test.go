@@ -105,6 +105,10 @@ func TestMarks(t *testing.T) {
 	if r.markBusy(burden{Others: 99}) {
 		t.Error("marked again")
 	}
+	one.control = []float64{0.5}
+	if !r.markBusy(burden{Others: 99}) || !one.busy {
+		t.Error("a control of a busy machine is not marked")
+	}
 }
 
 // TestMeterTellsOthersFromUs: this process's own work is not others'.
