@@ -30,7 +30,8 @@ func startSSH(t *testing.T, l *Lab) (login func() error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := fmt.Sprintf("HostKey %[1]s/host\nAuthorizedKeysFile %[1]s/keys\nStrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin yes\nListenAddress %[2]s\n", l.dir, RemoteAddress)
+	// Some that are half open are not too many for it, and who knocks without logging in is not punished (since OpenSSH 9.8).
+	config := fmt.Sprintf("MaxStartups 1000\nHostKey %[1]s/host\nAuthorizedKeysFile %[1]s/keys\nStrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin yes\nListenAddress %[2]s\n", l.dir, RemoteAddress)
 	for name, text := range map[string]string{"keys": string(key), "sshd_config": config} {
 		if err := os.WriteFile(filepath.Join(l.dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -39,14 +40,22 @@ func startSSH(t *testing.T, l *Lab) (login func() error) {
 	if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	d, err := start(l.Namespace("remote"), nil, func(string) {}, sshd, "-D", "-e", "-f", filepath.Join(l.dir, "sshd_config"))
+	gentle := filepath.Join(l.dir, "sshd_config.gentle")
+	if err := os.WriteFile(gentle, []byte(config+"PerSourcePenalties no\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	settings := filepath.Join(l.dir, "sshd_config")
+	if _, err := run("", sshd, "-t", "-f", gentle); err == nil {
+		settings = gentle
+	}
+	d, err := start(l.Namespace("remote"), nil, func(string) {}, sshd, "-D", "-e", "-f", settings)
 	if err != nil {
 		t.Fatal(err)
 	}
 	l.onClose(d.stop)
 	login = func() error {
 		out, err := exec.Command("ip", "netns", "exec", l.Namespace("server"), "ssh", "-i", filepath.Join(l.dir, "user"), "-o", "StrictHostKeyChecking=no",
-			"-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes", "-o", "ConnectTimeout=3", "-q", "root@"+RemoteAddress, "echo", "here").CombinedOutput()
+			"-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-q", "root@"+RemoteAddress, "echo", "here").CombinedOutput()
 		if err != nil || strings.TrimSpace(string(out)) != "here" {
 			return fmt.Errorf("ssh: %w: %s", err, out)
 		}
@@ -61,6 +70,10 @@ func startSSH(t *testing.T, l *Lab) (login func() error) {
 	t.Fatal(err)
 	return nil
 }
+
+// bannerLimit is how long sshd, which is a program that must get its turn on a busy machine, may take for its first line. The
+// connection itself is the kernel's, and made at once unless somebody drops packets.
+const bannerLimit = 10 * time.Second
 
 // knock connects to sshd again and again until stopped, and counts the times that it did not answer.
 func knock(t *testing.T, l *Lab) (stop func() (asked, failed int32)) {
@@ -81,7 +94,7 @@ func knock(t *testing.T, l *Lab) (stop func() (asked, failed int32)) {
 					return err
 				}
 				defer conn.Close()
-				_ = conn.SetReadDeadline(time.Now().Add(2 * time.Second))
+				_ = conn.SetReadDeadline(time.Now().Add(bannerLimit))
 				line, err := bufio.NewReader(conn).ReadString('\n')
 				if err == nil && !strings.HasPrefix(line, "SSH-2.0") {
 					err = errors.New(line)
@@ -163,7 +176,7 @@ func TestSetupKeepsSSH(t *testing.T) {
 	if err := login(); err != nil {
 		t.Errorf("afterwards: %v", err)
 	}
-	if asked, failed := stop(); failed > 0 || asked < 50 {
+	if asked, failed := stop(); failed > 0 || asked < 20 {
 		t.Errorf("sshd was asked %d times and did not answer %d times", asked, failed)
 	}
 	if after, err := l.Snapshot("remote"); err != nil || Difference(before, after) != "" {
