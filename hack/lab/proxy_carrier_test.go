@@ -94,11 +94,13 @@ func TestProxyThroughTunnel(t *testing.T) {
 	if s := proxyStatus(t, l.Router); s.Tunnelled != 2 || s.Multipath != 0 || s.Fallbacks != 0 || string(b[:n]) != RemoteAddress {
 		t.Errorf("from %q: %+v", b[:n], s)
 	}
+	const lost = "no answer from the server"
+	before := strings.Count(l.Router.Log(), lost) // a busy machine may have caused some
 	if err := l.Remote.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	l.Remote = nil
-	waitUntil(t, func() bool { return strings.Contains(l.Router.Log(), "no answer from the server") })
+	waitUntil(t, func() bool { return strings.Count(l.Router.Log(), lost) > before })
 	download(t, l, ServerAddress+":8081", 1<<20, nil)
 	if s := proxyStatus(t, l.Router); s.Fallbacks != 1 || s.FallbackWhy == "" {
 		t.Errorf("%+v", s)
