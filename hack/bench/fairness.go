@@ -12,8 +12,9 @@ import (
 const (
 	// fairSettle is how long two flows may take to find each other; cubic's periods are seconds long.
 	fairSettle = 5 * time.Second
-	// fairTimes is how much longer than other flows these are measured, for the same reason.
+	// fairTimes is how much longer than other flows these are measured, for the same reason, and fairTime for how long at least.
 	fairTimes = 2
+	fairTime  = 15 * time.Second
 	// What is asked of a flow's share, 1 being half of the link: in a queue of one BDP, and in deeper ones.
 	fairLeast, fairMost, fairDeep = 0.5, 1.5, 0.25
 )
@@ -92,7 +93,7 @@ func (b *bench) fairWay(t *table, links []linksim.Params, name string, depth flo
 
 // beside runs a flow of the client, and one of the router itself, which no tunnel carries; it draws both if they have a name.
 func (b *bench) beside(l *lab.Lab, way lab.Direction, from, name string) (ours, other float64, err error) {
-	length := fairSettle + fairTimes*b.duration
+	length := fairSettle + max(fairTime, fairTimes*b.duration)
 	f := lab.Flow{Direction: way, Length: length, From: from}
 	one, err := l.StartFlow(f)
 	if err != nil {

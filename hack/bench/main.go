@@ -64,7 +64,7 @@ var sections = []section{
 	{"profiles", "Y2: the sixteen profiles, both ways, with cubic, bbr and QUIC inside", (*bench).profiles, 0, 0},
 	{"controls", "the same flows over plain links: one of the summed rate, and each alone", (*bench).controls, 0, 0},
 	{"rivals", "the same flows over OpenVPN over MPTCP", (*bench).rivals, 0, 0},
-	{"fairness", "one flow beside one of the kernel on the same link", (*bench).fairness, 0, 330 * time.Second},
+	{"fairness", "one flow beside one of the kernel on the same link", (*bench).fairness, 0, 440 * time.Second},
 	{"modes", "goodput and delay of latency, balanced and throughput", (*bench).modes, 0, 270 * time.Second},
 	{"y5both", "asymmetric links with deep buffers, saturated both ways", (*bench).bothWays, 0, 65 * time.Second},
 	{"holds", "how long packets wait for order, by the daemons' traces", (*bench).lanes, 250 * time.Second, 0},
