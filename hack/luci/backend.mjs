@@ -137,6 +137,7 @@ export class Backend {
 		case 'join':   return job('join', JSON.stringify({ token: args.token, name: args.name, links: args.links }));
 		case 'undo':   return job('undo', '');
 		case 'check':  return job('check', args.text);
+		case 'restore': return job('restore', '');
 		case 'speed':  return job('speed', '');
 		case 'relay':  return job('relay', args.name);
 		case 'secrets': return this.anybody({ cmd: 'secret', action: 'list' });

@@ -209,6 +209,84 @@ async function links() {
 	await other.context().close();
 }
 
+// A data cap: typed in, reached, on the card, corrected.
+async function caps() {
+	const page = await visit(ROOT, LINKS), edit = async name => {
+		await page.locator('.cbi-section-table-row[data-sid=wwan]').getByRole('button', { name: 'Edit' }).click();
+		await page.waitForSelector('.modal .cbi-map');
+		await page.locator('.modal li[data-tab=cap]').first().click();
+
+		return page.locator(`.modal [data-name=${name}] input[type=text]`);
+	};
+	const save = async () => {
+		await page.locator('.modal').getByRole('button', { name: 'Save' }).click();
+		await page.waitForSelector('.modal .cbi-map', { state: 'hidden' });
+		await page.locator('.cbi-page-actions .cbi-button-apply').first().click();
+	};
+
+	await (await edit('cap_mb')).fill('5');
+	await shot(page, OUT, '13-links-cap');
+	await well(page, 'data cap');
+	await save();
+	await soon('data cap: saved', () => /config link 'wwan'[^]*option cap_mb '5'/.test(conf()), conf);
+	await stage('download', '8');
+
+	const seen = await visit(ROOT, OVERVIEW);
+
+	await seen.locator('[data-cap=wwan]').waitFor({ timeout: 15000 });
+	report.check('data cap: only where there is one', (await seen.locator('[data-cap]').count()) == 1);
+	await seen.locator('[data-link=wwan] [data-word]', { hasText: 'data cap reached' }).waitFor({ timeout: 20000 });
+	report.check('data cap: on its card', /Data cap\s*[\d.]+ of 5 MB, resets in /.test(await seen.locator('[data-link=wwan]').innerText()) && (await seen.locator('[data-link=wwan]').innerText()).includes('It is not used until that resets.'), await seen.locator('[data-link=wwan]').innerText());
+	await soon('data cap: told', async () => (await text(seen)).includes('wwan: its data cap is used up.'), () => text(seen));
+	await shot(seen, OUT, '14-overview-cap');
+	await well(seen, 'overview with a data cap');
+	await soon('data cap: in the list', async () => /[\d.]+ of 5 MB/.test(await page.locator('span[data-cap=wwan]').innerText()), () => text(page));
+	await page.waitForTimeout(3000);
+
+	const used = await edit('cap_used_mb');
+
+	report.check('data cap: what was counted is said', /^\d+ counted$/.test(await used.getAttribute('placeholder')), await used.getAttribute('placeholder'));
+	await used.fill('1');
+	await save();
+	await soon('data cap: a correction is saved, with its time', () => /option cap_used_mb '1'[^]*option cap_used_at '\d{10}'/.test(conf()), conf);
+	await seen.locator('[data-link=wwan] [data-word]', { hasText: /in use|being checked|standby/ }).waitFor({ timeout: 20000 });
+	report.check('data cap: used again after a correction', /[1-4](\.\d)? of 5 MB/.test(await seen.locator('[data-link=wwan]').innerText()), await seen.locator('[data-link=wwan]').innerText());
+	await page.waitForTimeout(3000);
+	await (await edit('cap_mb')).fill('');
+	report.check('data cap: a correction is not shown again', (await page.locator('.modal [data-name=cap_used_mb] input[type=text]').inputValue()) === '');
+	await save();
+	await soon('data cap: taken away', () => !/option cap_mb/.test(conf()), conf);
+	await soon('data cap: and from its card', async () => (await seen.locator('[data-cap]').count()) == 0);
+	await seen.context().close();
+	await page.context().close();
+}
+
+// Settings that cut the router off from its server.
+async function cutOff() {
+	const good = conf(), page = await visit(ROOT, LINKS);
+
+	await page.waitForTimeout(12000); // so that what there is counts as proven
+	writeFileSync(config, good.replace(/list endpoint '[^']*'/, "list endpoint '203.0.113.99:6779'"));
+	await stage('reload');
+	await page.waitForTimeout(20000);
+	report.check('cut off: not said too soon', !(await page.locator('[data-restore]').isVisible()));
+	await page.locator('[data-restore]').waitFor({ timeout: 30000 });
+	report.check('cut off: said', (await page.locator('[data-restore]').innerText()).includes('Before they were saved there was one.'));
+	await well(page, 'cut off');
+	await page.context().close();
+
+	const viewer = await visit(VIEWER, OVERVIEW);
+	report.check('cut off: a viewer has no button', await viewer.locator('[data-restore]').isVisible() && (await viewer.locator('[data-restore] button').count()) == 0);
+	await viewer.context().close();
+
+	const seen = await visit(ROOT, OVERVIEW);
+	await shot(seen, OUT, '15-overview-cut-off');
+	await seen.getByRole('button', { name: 'Restore the previous settings' }).click();
+	await soon('cut off: the settings are as before, to the byte', () => conf() == good, conf);
+	await soon('cut off: connected again', async () => (await text(seen)).includes('Connected through') && !(await text(seen)).includes('Restore'), () => text(seen));
+	await seen.context().close();
+}
+
 // The order of connections is changed with the mouse.
 async function order() {
 	const page = await visit(ROOT, LINKS), row = name => page.locator(`.cbi-section-table-row[data-sid=${name}]`);
@@ -346,7 +424,7 @@ async function readOnly() {
 	report.check('a viewer cannot start', await set.getByRole('button', { name: 'Start' }).isDisabled());
 	await set.context().close();
 
-	for (const [ object, method, args ] of [ [ 'luci.mpproxy', 'join', { token: 'x' } ], [ 'luci.mpproxy', 'undo', {} ], [ 'luci.mpproxy', 'link', { name: 'wan', action: 'pause' } ],
+	for (const [ object, method, args ] of [ [ 'luci.mpproxy', 'join', { token: 'x' } ], [ 'luci.mpproxy', 'undo', {} ], [ 'luci.mpproxy', 'restore', {} ], [ 'luci.mpproxy', 'link', { name: 'wan', action: 'pause' } ],
 		[ 'luci.mpproxy', 'check', { text: '' } ], [ 'luci.mpproxy', 'speed', {} ], [ 'luci.mpproxy', 'relay', { name: 'nl' } ], [ 'luci.mpproxy', 'secret', { name: 'user.ann', password: 'x' } ], [ 'uci', 'set', { config: 'mpproxy', section: 'main', values: { enabled: '0' } } ] ]) {
 		const [ answer ] = await backend.rpc(JSON.stringify([ { id: 1, method: 'call', params: [ set.sid, object, method, args ] } ]));
 
@@ -409,7 +487,7 @@ function secrets() {
 	const said = backend.answers.join('\n');
 
 	report.check('no answer holds a secret', hidden.length >= 3 && !hidden.some(s => said.includes(s) || said.includes(JSON.stringify(s).slice(1, -1))) && said.length > 10000);
-	report.check('the pages asked for nothing that they may not have', backend.refused.filter(r => !/^(luci\.mpproxy\.(join|undo|link|check|speed|relay|secret)\b|uci\.set|file\.read)/.test(r))
+	report.check('the pages asked for nothing that they may not have', backend.refused.filter(r => !/^(luci\.mpproxy\.(join|undo|restore|link|check|speed|relay|secret)\b|uci\.set|file\.read)/.test(r))
 		.filter(r => r.includes('mpproxy')).length == 0, backend.refused.join(', '));
 }
 
@@ -442,7 +520,7 @@ async function picture() {
 	await page.context().close();
 }
 
-const scenes = { setUp, overview, silence, links, order, proxy, adds, readOnly, looks, untranslated, secrets };
+const scenes = { setUp, overview, silence, links, caps, cutOff, order, proxy, adds, readOnly, looks, untranslated, secrets };
 const extra = { picture };
 const only = (process.env.SCENES || '').split(',').filter(s => s);
 

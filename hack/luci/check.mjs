@@ -8,7 +8,7 @@ import config from './eslint.config.mjs';
 import { APP, files, problems, texts } from './i18n.mjs';
 import { run } from './logic.mjs';
 
-const SCENES = 11; // of browser.mjs
+const SCENES = 13; // of browser.mjs
 let passed = 0, failed = 0;
 
 function check(what, trouble) {
@@ -56,7 +56,7 @@ for (const [ path, node ] of Object.entries(menu)) {
 check('rights: no wildcard', /\*/.test(JSON.stringify(acl)) ? 'a name with *' : null);
 check('rights: every method of the plugin, in one right', [ ...methods.filter(m => listed('read').includes(m) == listed('write').includes(m)).map(m => `${m} is in both or in none`),
 	...[ ...listed('read'), ...listed('write') ].filter(m => !methods.includes(m)).map(m => `${m} is no method`) ]);
-check('rights: who may read changes nothing', listed('read').filter(m => /join|undo|check|link|set|start/.test(m)));
+check('rights: who may read changes nothing', listed('read').filter(m => /join|undo|restore|check|link|set|start/.test(m)));
 check('rights: no files, no programs', JSON.stringify(acl).includes('exec') || acl.read.file || acl.write.file ? 'files or programs' : null);
 check('pages ask for what there is', [ ...readFileSync(join(APP, 'htdocs/luci-static/resources/mpproxy/api.js'), 'utf8').matchAll(/call\('(\w+)'/g) ].map(m => m[1]).filter(m => !methods.includes(m)));
 check('texts: template and translations', problems());

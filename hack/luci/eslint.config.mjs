@@ -12,7 +12,7 @@ export default [ {
 		ecmaVersion: 2022,
 		parserOptions: { ecmaFeatures: { globalReturn: true } },
 		globals: { ...globals.browser, ...readonly([ '_', 'N_', 'L', 'E', 'TR', 'baseclass', 'dom', 'form', 'network', 'poll', 'rpc', 'uci', 'ui', 'view', 'widgets',
-			'api', 'chart', 'judge', 'text', 'token', 'words' ]) }
+			'api', 'chart', 'judge', 'restore', 'text', 'token', 'words' ]) }
 	},
 	rules: {
 		...js.configs.recommended.rules,

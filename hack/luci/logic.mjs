@@ -63,7 +63,16 @@ const cases = {
 		ok('no connection works', words.sentence(none).text.includes('None'));
 		ok('no server', words.sentence({ sessions: [], links: [] }).next.includes('Set-up'));
 		ok('a link without a path is being checked', words.links(status({ paths: [] }))[0].state == 'validating');
-		ok('every state has a word', [ 'up', 'suspect', 'down', 'validating', 'unusable', 'no_device', 'no_carrier', 'no_address', 'paused', 'disabled', 'full', 'standby' ].every(s => words.state(s)[0] != s || [ 'paused', 'standby' ].includes(s)));
+		const cap = (used, more) => ({ used_bytes: used, limit_bytes: 50e9, action: 'stop', state: 'below', ...more });
+
+		ok('data caps', words.cap(cap(12.4e9, { ends_at: 1, ends_seconds: 9.2 * 86400 })) == '12.4 of 50 GB, resets in 9 days' && words.cap(cap(0, { ends_at: 1, ends_seconds: 3700 })) == '0 of 50 GB, resets in 1 h 1 min'
+			&& words.cap(cap(5e6)) == '0 of 50 GB' && words.share(cap(12.45e6, { limit_bytes: 999e6 })) == '12.4 of 999 MB' && words.share(cap(7, { limit_bytes: 10 })) == '7 of 10 B'
+			&& words.share(cap(2.5e15, { limit_bytes: 1e15 })) == '2500 of 1000 TB' && words.share(cap(2.5e12, { limit_bytes: 1e12 })) == '2.5 of 1 TB', words.cap(cap(12.4e9, { ends_at: 1, ends_seconds: 9.2 * 86400 })));
+		ok('what a used-up cap does', words.note({ cap: cap(1) }) == '' && words.note({}) == '' && words.note({ cap: cap(60e9, { state: 'reached' }) }).includes('not used')
+			&& words.note({ cap: cap(60e9, { state: 'reached', action: 'slow', rate_bits_per_second: 256e3 }) }).includes('256 kbit/s') && words.note({ cap: cap(60e9, { state: 'reached', action: 'warn' }) }) == 'Its data cap is used up.');
+		ok('what to do about a login page', words.note({ state: 'walled' }).includes('log in'));
+		ok('caps in events', words.event({ kind: 'cap_warn', link: 'lte', text: '41 of 50 GB' }) == 'lte: 41 of 50 GB of its data cap are used.' && words.event({ kind: 'cap_reached', link: 'lte', others: [ 'dsl' ] }).includes('used up. What was on it went on over dsl.'));
+		ok('every state has a word', [ 'cap_reached', 'walled',  'up', 'suspect', 'down', 'validating', 'unusable', 'no_device', 'no_carrier', 'no_address', 'paused', 'disabled', 'full', 'standby' ].every(s => words.state(s)[0] != s || [ 'paused', 'standby' ].includes(s)));
 		ok('events', [ 'connected', 'lost', 'up', 'down', 'no_carrier', 'no_address', 'no_device', 'paused', 'validating', 'disabled', 'safe_mode' ].every(kind => words.event({ kind, link: 'wan' }).length > 8));
 	},
 
@@ -109,6 +118,25 @@ const cases = {
 		answers.status = { result: status() };
 		await w.polls[0].fn();
 		ok('and back', !node.text().includes('No answer') && view.live.style.opacity == '');
+
+		const capped = status();
+
+		capped.links[1] = { ...capped.links[1], state: 'cap_reached', cap: { state: 'reached', used_bytes: 50e9, limit_bytes: 50e9, action: 'stop', ends_at: 1, ends_seconds: 9 * 86400 } };
+		capped.sessions[0].paths.pop();
+		answers.status = { result: capped };
+		await w.polls[0].fn();
+		ok('a data cap on its card', [ 'data cap reached', '50 of 50 GB, resets in 9 days', 'It is not used until that resets.' ].every(t => node.text().includes(t)) && !node.text().includes('Nothing goes'), node.text());
+		ok('as a bar that is full', node.all(e => e.attributes['aria-valuenow'] === 100 && e.attributes.title == '100 % of the data cap used').length == 1);
+		ok('no notice without need', !node.text().includes('Restore'));
+		answers.status = { result: { ...status({ state: 'down' }), config_lost: true } };
+		answers.restore = { result: { id: '9', steps: [], done: true, error: 'there are no earlier settings' } };
+		await w.polls[0].fn();
+		ok('settings that cut it off can be taken back', node.text().includes('Restore the previous settings') && node.text().includes('Before they were saved there was one.'), node.text());
+		await node.all(e => e.tag == 'button' && e.text().includes('Restore'))[0].attributes.click();
+		ok('why not, if not', w.asked.some(a => a[0] == 'restore') && node.text().includes('There are no earlier settings'), node.text());
+		answers.status = { result: status() };
+		await w.polls[0].fn();
+		ok('the notice goes by itself', !node.text().includes('Restore'));
 
 		const viewer = runtime({ status: answers, write: false });
 		const shown = viewer.require('view.mpproxy.overview', 'view/mpproxy/overview.js');

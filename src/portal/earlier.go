@@ -10,8 +10,12 @@ import (
 	"mpproxy/src/config"
 )
 
-// proveWithin is how long other settings may take until there is a session with them.
-const proveWithin = 30 * time.Second
+const (
+	// proveWithin is how long other settings may take until there is a session with them.
+	proveWithin = 30 * time.Second
+	// proveAfter is from when on a session is theirs: the one before may seem to stand until its silence is noticed.
+	proveAfter = 10 * time.Second
+)
 
 // earlier keeps the text of the settings with which there was a session, until those that replaced them have had one too.
 // Safe for concurrent use; its zero value knows of no settings.
@@ -44,13 +48,11 @@ func (e *earlier) look(up bool) (lost bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.up = up
-	if e.good == "" || time.Since(e.since) < proveWithin {
-		return false
-	}
-	if up {
+	age := time.Since(e.since)
+	if up && age >= proveAfter {
 		e.good = ""
 	}
-	return !up
+	return e.good != "" && !up && age >= proveWithin
 }
 
 // restore puts the settings back with which there was a session.

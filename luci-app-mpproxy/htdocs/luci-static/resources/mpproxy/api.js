@@ -13,6 +13,7 @@ const calls = {
 	poll: call('poll', [ 'id' ]),
 	join: call('join', [ 'token', 'name', 'links' ]),
 	undo: call('undo'),
+	restore: call('restore'),
 	check: call('check', [ 'text' ]),
 	link: call('link', [ 'name', 'action' ]),
 	speed: call('speed'),

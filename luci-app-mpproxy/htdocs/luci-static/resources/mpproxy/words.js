@@ -11,6 +11,9 @@ const IDLE_BITS = 30e3;
 /* A connection that carries this much of what it can is full. */
 const FULL = 0.93;
 
+/* Amounts of data, each a thousand of the one before. */
+const UNITS = [ 'B', 'kB', 'MB', 'GB', 'TB' ];
+
 const scaled = (n, units) => {
 	let i = 0;
 
@@ -31,6 +34,8 @@ function stateWord(state) {
 	case 'no_device':  return [ _('down: no such interface'), 'danger' ];
 	case 'no_carrier': return [ _('down: cable or modem'), 'danger' ];
 	case 'no_address': return [ _('down: no address'), 'danger' ];
+	case 'cap_reached': return [ _('data cap reached'), 'warning' ];
+	case 'walled':     return [ _('login page'), 'danger' ];
 	case 'paused':     return [ _('paused'), 'notice' ];
 	case 'disabled':   return [ _('switched off'), 'notice' ];
 	case 'standby':    return [ _('standby'), 'notice' ];
@@ -48,7 +53,39 @@ return baseclass.extend({
 	},
 
 	amount(bytes) {
-		return bytes ? scaled(bytes, [ 'B', 'kB', 'MB', 'GB', 'TB' ]) : '0';
+		return bytes ? scaled(bytes, UNITS) : '0';
+	},
+
+	/* How much of a data cap is used, in the cap's own unit: "12.4 of 50 GB". */
+	share(cap) {
+		const i = Math.min(Math.floor(Math.log10(Math.max(cap.limit_bytes, 1)) / 3), UNITS.length - 1);
+		const say = n => String(+(n / Math.pow(1000, i)).toFixed(1));
+
+		return _('%s of %s').format(say(cap.used_bytes), '%s %s'.format(say(cap.limit_bytes), UNITS[i]));
+	},
+
+	/* The same, with when it begins anew. The service does not know that before somebody told this router the time. */
+	cap(cap) {
+		const days = Math.round(cap.ends_seconds / DAY);
+
+		return !cap.ends_at ? this.share(cap) : _('%s, resets in %s').format(this.share(cap), cap.ends_seconds < 2 * DAY ? this.span(cap.ends_seconds) : N_(days, '%d day', '%d days').format(days));
+	},
+
+	/* What to know, or to do, about a connection; empty if there is nothing. */
+	note(link) {
+		const cap = link.cap;
+
+		if (link.state == 'walled')
+			return _('Its network wants somebody to log in first (hotel, train): connect a device to it directly and open any web page.');
+
+		if (cap?.state != 'reached')
+			return '';
+
+		switch (cap.action) {
+		case 'stop': return _('Its data cap is used up. It is not used until that resets.');
+		case 'slow': return _('Its data cap is used up. It is slowed down to %s until that resets.').format(this.rate(cap.rate_bits_per_second));
+		default:     return _('Its data cap is used up.');
+		}
 	},
 
 	/* A state as people see it: a coloured dot and a word. */
@@ -109,7 +146,7 @@ return baseclass.extend({
 			else if (state == 'up' && path.up_bits_per_second > IDLE_BITS && path.up_bits_per_second > FULL * path.rate_bits_per_second)
 				state = 'full';
 
-			return { name: link.name, interface: link.interface, metric: link.metric, state, path };
+			return { name: link.name, interface: link.interface, metric: link.metric, cap: link.cap, state, path };
 		});
 	},
 
@@ -130,7 +167,7 @@ return baseclass.extend({
 			return { ok: true, text: parts.concat(_('since %s').format(this.span(session.state_seconds))).join(' - ') };
 		}
 
-		const alive = links.filter(l => ![ 'no_device', 'no_carrier', 'no_address', 'paused', 'disabled' ].includes(l.state));
+		const alive = links.filter(l => ![ 'no_device', 'no_carrier', 'no_address', 'paused', 'disabled', 'cap_reached', 'walled' ].includes(l.state));
 
 		if (!alive.length)
 			return { ok: false, text: _('None of the connections works.'), next: _('Look at cables and modems; each connection below says what is wrong with it.') };
@@ -189,6 +226,9 @@ return baseclass.extend({
 		case 'no_address': return _('%s has lost its address.').format(name);
 		case 'no_device':  return _('%s: its interface is gone.').format(name);
 		case 'paused':     return _('%s was paused.').format(name);
+		case 'cap_warn':   return _('%s: %s of its data cap are used.').format(name, e.text);
+		case 'cap_reached': return _('%s: its data cap is used up.').format(name);
+		case 'walled':     return _('%s: a login page answers in place of the Internet.').format(name);
 		default:           return '%s: %s'.format(name, stateWord(e.kind)[0]);
 		}
 	}

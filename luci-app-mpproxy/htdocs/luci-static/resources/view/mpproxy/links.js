@@ -6,10 +6,13 @@
 'require tools.widgets as widgets';
 'require mpproxy.api as api';
 'require mpproxy.judge as judge';
+'require mpproxy.restore as restore';
 'require mpproxy.words as words';
 
 /* Metrics as people think of them. Connections that are used together have the same metric. */
 const METRIC_NEXT = '10';
+
+const MEGABYTE = 1e6;
 
 const useOf = section => {
 	if (!+uci.get('mpproxy', section, 'metric'))
@@ -48,24 +51,30 @@ return view.extend({
 		};
 		s.tab('general', _('General'));
 
-		if (judge.offers(limits, 'link', 'cap_mb', '1'))
+		const capped = judge.offers(limits, 'link', 'cap_mb', '1');
+
+		if (capped)
 			s.tab('cap', _('Data cap'));
 
 		s.tab('limits', _('Limits'));
 		s.tab('advanced', _('Advanced'));
 		this.general(s);
-		this.state(s);
+		this.state(s, capped);
 
-		if (judge.offers(limits, 'link', 'cap_mb', '1'))
+		if (capped)
 			this.cap(s);
 
 		this.limits(s);
 		this.advanced(s, limits);
 
+		const notice = restore.render();
+
 		return m.render().then(node => {
 			api.every(5, () => api.ask('status').then(a => this.refresh(node, a.result)));
 
-			return node;
+			restore.show(this.status);
+
+			return E('div', [ notice, node ]);
 		});
 	},
 
@@ -114,7 +123,7 @@ return view.extend({
 	},
 
 	/* The columns that show how it is now. */
-	state(s) {
+	state(s, capped) {
 		let o = s.option(form.DummyValue, '_state', _('Now'));
 
 		o.modalonly = false;
@@ -123,6 +132,12 @@ return view.extend({
 		o = s.option(form.DummyValue, '_rate', _('Speed'));
 		o.modalonly = false;
 		o.textvalue = section => E('span', { 'data-rate': section }, this.rateText(section));
+
+		if (capped) {
+			o = s.option(form.DummyValue, '_cap', _('Data cap'));
+			o.modalonly = false;
+			o.textvalue = section => E('span', { 'data-cap': section }, this.capText(section));
+		}
 	},
 
 	stateNode(section) {
@@ -138,15 +153,28 @@ return view.extend({
 		return p ? '↓ %s  ↑ %s'.format(words.rate(p.down_bits_per_second), words.rate(p.up_bits_per_second)) : '-';
 	},
 
+	capOf(section) {
+		return (this.status?.links || []).find(k => k.name == section)?.cap;
+	},
+
+	capText(section) {
+		const cap = this.capOf(section);
+
+		return cap ? words.share(cap) : '-';
+	},
+
 	refresh(node, status) {
 		this.status = status || this.status;
+		restore.show(status);
 		node.style.opacity = '';
 		node.querySelectorAll('[data-state]').forEach(e => e.replaceChildren(status
 			? this.stateNode(e.getAttribute('data-state')) : E('em', _('no answer from the service'))));
 		node.querySelectorAll('[data-rate]').forEach(e => e.replaceChildren(status ? this.rateText(e.getAttribute('data-rate')) : '-'));
+		node.querySelectorAll('[data-cap]').forEach(e => e.replaceChildren(this.capText(e.getAttribute('data-cap'))));
 	},
 
 	cap(s) {
+		const capOf = section => this.capOf(section); /* a dialog works on copies of these options */
 		const option = (type, name, ...args) => {
 			const o = s.taboption('cap', type, name, ...args);
 
@@ -154,7 +182,7 @@ return view.extend({
 
 			return o;
 		};
-		let o = option(form.Value, 'cap_mb', _('Amount'), _('Megabytes in one period; empty or 0 is no cap.'));
+		let o = option(form.Value, 'cap_mb', _('Amount'), _('Megabytes in one period (1000 are a gigabyte); empty or 0 is no cap. Everything counts that goes over the interface, also past the bond.'));
 
 		o.datatype = 'uinteger';
 		o.placeholder = '0';
@@ -180,7 +208,7 @@ return view.extend({
 		o.datatype = 'range(1,100)';
 		o.placeholder = '80';
 
-		o = option(form.ListValue, 'cap_action', _('Then'));
+		o = option(form.ListValue, 'cap_action', _('Then'), _('If it is not used any more and no other connection works, the devices go directly, over whichever connection the router takes.'));
 		o.value('stop', _('Stop using it'));
 		o.value('slow', _('Slow it down'));
 		o.value('warn', _('Only warn'));
@@ -191,9 +219,22 @@ return view.extend({
 		o.placeholder = '256';
 		o.depends('cap_action', 'slow');
 
-		o = option(form.Value, 'cap_used_mb', _('Already used'), _('Megabytes used in this period before the service counted; read once.'));
+		o = option(form.Value, 'cap_used_mb', _('Already used'), _('Megabytes used in this period so far, as your provider says; empty leaves what was counted here.'));
 		o.datatype = 'uinteger';
-		o.placeholder = '0';
+		o.cfgvalue = () => '';
+		o.renderWidget = function(section, ...args) {
+			const cap = capOf(section);
+
+			this.placeholder = cap ? _('%d counted').format(cap.used_bytes / MEGABYTE) : '0';
+
+			return form.Value.prototype.renderWidget.call(this, section, ...args);
+		};
+		/* When it was typed in tells one correction from the next, and from those of earlier periods. */
+		o.write = (section, value) => {
+			uci.set('mpproxy', section, 'cap_used_mb', value);
+			uci.set('mpproxy', section, 'cap_used_at', String(Math.floor(Date.now() / 1000)));
+		};
+		o.remove = () => {};
 	},
 
 	limits(s) {

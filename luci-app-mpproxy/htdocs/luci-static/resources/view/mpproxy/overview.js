@@ -4,10 +4,12 @@
 'require ui';
 'require mpproxy.api as api';
 'require mpproxy.chart as chart';
+'require mpproxy.restore as restore';
 'require mpproxy.words as words';
 
 const GRID = 'display:grid;grid-template-columns:repeat(auto-fit,minmax(min(17em,100%),1fr));gap:1em;align-items:start';
 const CARD = 'border:1px solid var(--border-color-medium);border-radius:4px;padding:.8em 1em;background:var(--background-color-high);color:var(--text-color-high)';
+const CAP_COLOURS = { below: 'var(--text-color-medium)', warn: 'var(--warn-color-medium)', reached: 'var(--error-color-medium)' };
 const HOUR = 3600;
 
 function fact(title, value) {
@@ -16,10 +18,10 @@ function fact(title, value) {
 	]);
 }
 
-function bar(share, colour) {
-	const percent = Math.round(share * 100);
+function bar(share, colour, title) {
+	const percent = Math.min(100, Math.round(share * 100));
 
-	return E('div', { 'role': 'progressbar', 'aria-valuenow': percent, 'title': _('%d %% of all traffic now').format(percent),
+	return E('div', { 'role': 'progressbar', 'aria-valuenow': percent, 'title': title.format(percent),
 		'style': 'height:.5em;margin:.6em 0;border:1px solid var(--border-color-medium);border-radius:3px;background:var(--background-color-low)' },
 	E('div', { 'style': 'height:100%%;width:%d%%;background:%s'.format(percent, colour) }));
 }
@@ -38,6 +40,7 @@ return view.extend({
 		this.heard = Date.now();
 		this.head = E('div');
 		this.attention = E('div');
+		this.restore = restore.render();
 		this.cards = E('div', { 'style': GRID });
 		this.events = E('div');
 		this.live = E('div');
@@ -53,7 +56,7 @@ return view.extend({
 		api.every(5, () => api.get('events', null).then(e => e && this.showEvents(e)));
 
 		return E('div', { 'class': 'cbi-map' }, [
-			E('h2', _('Bonding')), this.head, this.attention, this.live
+			E('h2', _('Bonding')), this.restore, this.head, this.attention, this.live
 		]);
 	},
 
@@ -80,6 +83,7 @@ return view.extend({
 			chart.update();
 		}
 
+		restore.show(status);
 		this.showHead(words.sentence(status));
 		this.showAttention(status);
 		this.showCards(links);
@@ -146,7 +150,7 @@ return view.extend({
 	},
 
 	card(l, total) {
-		const p = l.path, [ word, kind ] = words.state(l.state);
+		const p = l.path, note = words.note(l), [ word, kind ] = words.state(l.state);
 		const share = (total && p) ? (p.down_bits_per_second + p.up_bits_per_second) / total : 0;
 
 		return [
@@ -158,8 +162,15 @@ return view.extend({
 				fact(_('Now'), '↓ %s  ↑ %s'.format(words.rate(p.down_bits_per_second), words.rate(p.up_bits_per_second))),
 				fact(_('Delay'), words.delay(p)),
 				fact(_('Lost on the way'), _('%s, %d repaired').format(words.percent(p.loss_ratio), p.repaired_packets)),
-				bar(share, chart.colour(l.name))
-			] : [ E('p', _('Nothing goes over this connection now.')) ]),
+				bar(share, chart.colour(l.name), _('%d %% of all traffic now'))
+			] : note ? [] : [ E('p', _('Nothing goes over this connection now.')) ]),
+			...(l.cap ? [
+				E('div', { 'data-cap': l.name }, [
+					fact(_('Data cap'), words.cap(l.cap)),
+					bar(l.cap.used_bytes / l.cap.limit_bytes, CAP_COLOURS[l.cap.state], _('%d %% of the data cap used'))
+				])
+			] : []),
+			note ? E('p', note) : '',
 			this.details(l)
 		];
 	},

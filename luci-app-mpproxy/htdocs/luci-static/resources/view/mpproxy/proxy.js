@@ -6,6 +6,7 @@
 'require ui';
 'require mpproxy.api as api';
 'require mpproxy.judge as judge';
+'require mpproxy.restore as restore';
 'require mpproxy.words as words';
 
 const DEFAULT_NAME = 'programs';
@@ -33,12 +34,14 @@ return view.extend({
 		this.users(m);
 		this.routes(m, limits);
 		this.relays(m);
+		const notice = restore.render();
+
 		this.show(answer);
 
 		return m.render().then(node => {
 			api.every(5, () => api.ask('status').then(a => this.show(a)));
 
-			return E('div', [ E('h2', _('Proxy')), E('div', { 'class': 'cbi-map-descr' }, about), this.head, node,
+			return E('div', [ notice, E('h2', _('Proxy')), E('div', { 'class': 'cbi-map-descr' }, about), this.head, node,
 				E('div', { 'class': 'cbi-section' }, [ E('h3', _('Connections now')), this.table ]) ]);
 		});
 	},
@@ -46,6 +49,8 @@ return view.extend({
 	/* The sentence, with what to type into programs. */
 	show(answer) {
 		const status = answer.result, p = status?.proxy;
+
+		restore.show(status);
 
 		if (!status) {
 			dom.content(this.head, E('p', [ words.badge(api.trouble(answer), 'warning') ]));

@@ -135,6 +135,7 @@ return {
 			call: (req) => job('join', sprintf('%J', { token: req.args.token, name: req.args.name || '', links: req.args.links || [] }))
 		},
 		undo: { call: () => job('undo', '') },
+		restore: { call: () => job('restore', '') },
 		speed: { call: () => job('speed', '') },
 		relay: {
 			args: { name: 'name' },
