@@ -59,7 +59,7 @@ func (b *box) state(t *testing.T) string {
 	}
 	text, _, _ = strings.Cut(text, "# /etc\n") // that of this machine
 	files, err := b.run("", "sh", "-c", `cd / && list="find etc usr/bin usr/sbin usr/lib/systemd lib/systemd var/lib/systemd -xdev"
-		not='^[^ ]* [^ ]* *(etc/(ld.so.cache|.pwd.lock)|var/lib/systemd/(random-seed|timesync|catalog|linger))'
+		not='^[^ ]* [^ ]* *(etc/(ld.so.cache|.pwd.lock|netns)|var/lib/systemd/(random-seed|timesync|catalog|linger))'
 		$list -printf '%M %u %p %l\n' | grep -vE "$not" | LC_ALL=C sort
 		$list -type f -print0 | xargs -0 md5sum | grep -vE "$not" | LC_ALL=C sort -k 2`)
 	if err != nil {
