@@ -119,3 +119,34 @@ func TestDataCap(t *testing.T) {
 		return c.State == stats.CapBelow && c.UsedBytes < 500e3 && c.Since > "2026"
 	})
 }
+
+// TestProxyLeavesHeldLinks: when a link's data cap is reached, or the link is paused, the connections of the proxy leave it too,
+// in the middle of a transfer and without the loss of a byte.
+func TestProxyLeavesHeldLinks(t *testing.T) {
+	l := newLabWith(t, Options{Links: mustParse(t, "20M/10ms,20M/25ms"), RouterOptions: proxyOptions(), LinkOptions: map[string][]string{"link2": {"option cap_mb '6'"}}})
+	startPortals(t, l)
+	go generous(listenIn(t, l, "server", ServerAddress+":8081"), 30<<20)
+	still := func(n int, why string) {
+		wait(time.Second)
+		had := carried(l.Links[n])
+		wait(2 * time.Second)
+		if more := carried(l.Links[n]) - had; more > 5000 {
+			t.Errorf("%d bytes went over link%d in 2 s after %s", more, n+1, why)
+		}
+	}
+	download(t, l, ServerAddress+":8081", 30<<20, func() {
+		l.Router.until(t, "the end of the cap", func(s stats.Status) bool { k, _ := capOf(s, "link2"); return k.State == stats.LinkCap })
+		still(1, "its cap was reached")
+	})
+	l.Router.edit(t, "option cap_mb '6'", "option cap_mb '6000'")
+	if out, err := l.Router.reload(); err != nil {
+		t.Fatal(out, err)
+	}
+	l.Router.until(t, "both links", func(s stats.Status) bool { _, up := pathOf(s, "link2"); return up })
+	download(t, l, ServerAddress+":8081", 30<<20, func() {
+		if out, err := run("", "ip", "netns", "exec", l.Namespace("router"), l.options.Program, "--socket", l.Router.Socket, "link", "link1", "pause"); err != nil {
+			t.Fatal(out, err)
+		}
+		still(0, "it was paused")
+	})
+}

@@ -195,7 +195,7 @@ func TestCapWritesPerDay(t *testing.T) {
 		bytes     uint64 // of the cap
 		second    uint64 // carried each 2 seconds
 		least, on int    // writes
-	}{{"idle", 50e9, 0, 23, 26}, {"a month's cap", 50e9, 1e4, 23, 27}, {"a cap used up in the day", 500e6, 15e3, 100, 126}, {"a tiny cap", 1e6, 1e9, 24, 28}} {
+	}{{"idle", 50e9, 0, 23, 26}, {"a month's cap", 50e9, 5e3, 23, 27}, {"a cap used up in the day", 500e6, 8e3, 100, 126}, {"a tiny cap", 1e6, 1e9, 24, 28}} {
 		synctest.Test(t, func(t *testing.T) {
 			b := newCapBench(t)
 			l := capped("warn")
@@ -203,10 +203,11 @@ func TestCapWritesPerDay(t *testing.T) {
 			k := b.start("a")
 			k.files.flash, k.files.ram = "", "" // counted, not written: it would take a minute
 			writes, last := 0, ""
-			for range 24 * 3600 / 2 {
-				time.Sleep(lookEvery)
-				b.clock.Now = b.clock.Now.Add(lookEvery)
-				b.carry(k, l, c.second, 0)
+			const step = 10 * time.Second
+			for range 24 * time.Hour / step {
+				time.Sleep(step)
+				b.clock.Now = b.clock.Now.Add(step)
+				b.carry(k, l, 10*c.second, 0)
 				k.keep([]config.Link{l}, false)
 				if k.files.onFlash != last {
 					writes, last = writes+1, k.files.onFlash

@@ -28,6 +28,7 @@ type local struct {
 	paused []bool
 	capped []verdict // what data caps ask for
 	walls  *walls
+	open   overLinks
 	// duplicate is what is sent twice.
 	duplicate config.Duplicate
 	told      []node.Link // what the engine knows of each link
@@ -232,6 +233,12 @@ func (r *local) setLink(now mono.Time, i int, l node.Link) {
 
 // held reports that the proxy's connections should keep off a link: it is paused, or its data cap is used up; in the loop.
 func (r *local) held(i int) bool { return r.paused[i] || r.capped[i] != capFree }
+
+// reuse follows a change of what held says, in the loop.
+func (r *local) reuse(now mono.Time, i int) {
+	r.open.hold(r.links[i].Name, r.held(i))
+	r.setLink(now, i, r.told[i])
+}
 
 // lesserLimit is the lesser of two limits, of which 0 is none.
 func lesserLimit(a, b int64) int64 {

@@ -244,7 +244,7 @@ func (s *localSystem) cap(ctx context.Context, i int, state system.LinkState) {
 	s.capped[i] = asked
 	s.portal.run.shared.do(ctx, func(now mono.Time) {
 		s.portal.capped[i] = asked
-		s.portal.setLink(now, i, s.portal.told[i])
+		s.portal.reuse(now, i)
 	})
 }
 

@@ -23,6 +23,7 @@ type knownLink struct {
 	metric   int
 	endpoint netip.AddrPort
 	source   netip.Addr // its own address towards the server
+	open     *overLinks // nil: nobody has to know of its connections
 }
 
 // waysTo are the subflows of a route now.
@@ -114,7 +115,7 @@ func (l *localProxy) linksTo(ctx context.Context, to *far) (out []knownLink) {
 			if i >= len(r.told) || !r.told[i].Up || r.held(i) || k.Name == "" {
 				continue
 			}
-			one := knownLink{k.Name, r.devices[i], r.sys.router.SocketMark(i), k.Metric, r.told[i].Endpoint, r.told[i].Source}
+			one := knownLink{k.Name, r.devices[i], r.sys.router.SocketMark(i), k.Metric, r.told[i].Endpoint, r.told[i].Source, &r.open}
 			if to.names != nil {
 				one.endpoint, one.source = to.names.endpointOver(i, r.seen[i].state, look{servers: r.seen[i].servers, mark: one.mark})
 			}
@@ -139,7 +140,7 @@ func (k knownLink) dial(to string) func(context.Context) (net.Conn, error) {
 		if k.device != "" {
 			d.Control = bindTo(k.device, k.mark)
 		}
-		return d.DialContext(ctx, "tcp", to)
+		return k.open.dial(ctx, k.name, &d, to)
 	}
 }
 

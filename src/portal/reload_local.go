@@ -28,7 +28,7 @@ func (r *local) setPaused(ctx context.Context, name, action string) (err error) 
 			return
 		}
 		r.paused[i] = action == control.ActionPause
-		r.setLink(now, i, r.told[i])
+		r.reuse(now, i)
 	})
 	if !ran {
 		return ctx.Err()
@@ -94,6 +94,7 @@ func (s *localSystem) dropLink(ctx context.Context, i int) error {
 	s.states[i].Store(stats.LinkDisabled)
 	s.portal.run.shared.do(ctx, func(now mono.Time) {
 		s.portal.SetLink(now, i, node.Link{})
+		s.portal.open.hold(s.portal.links[i].Name, false)
 		s.portal.links[i], s.portal.told[i], s.portal.paused[i], s.portal.capped[i] = config.Link{}, node.Link{}, false, capFree
 	})
 	return s.router.DropLink(i)

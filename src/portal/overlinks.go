@@ -1,0 +1,83 @@
+package portal
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"weak"
+)
+
+// overLinks knows the proxy's connections over each link, so that they end when the link is not to be used any more: a
+// transfer over several links goes on over the others. Its zero value is ready; safe for concurrent use.
+type overLinks struct {
+	mu    sync.Mutex
+	held  map[string]bool
+	conns map[string][]weak.Pointer[net.TCPConn] // who has one closes it; this only knows of those that still are
+	purge map[string]int                         // the number from which on the closed ones are looked for
+}
+
+// purgeFrom is the least number of connections of a link at which it is looked whether they still are.
+const purgeFrom = 64
+
+// dial connects over a link that is not held.
+func (o *overLinks) dial(ctx context.Context, link string, d *net.Dialer, to string) (net.Conn, error) {
+	if o == nil {
+		return d.DialContext(ctx, "tcp", to)
+	}
+	if o.isHeld(link) {
+		return nil, fmt.Errorf("connect over %s: it is paused, or its data cap is used up", link)
+	}
+	conn, err := d.DialContext(ctx, "tcp", to)
+	if tcp, ok := conn.(*net.TCPConn); ok && !o.add(link, tcp) {
+		_ = tcp.Close()
+		return nil, fmt.Errorf("connect over %s: it is not used any more", link)
+	}
+	return conn, err
+}
+
+func (o *overLinks) isHeld(link string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.held[link]
+}
+
+// add notes a connection; false: the link was held meanwhile.
+func (o *overLinks) add(link string, conn *net.TCPConn) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.held[link] {
+		return false
+	}
+	if o.conns == nil {
+		o.conns, o.purge = make(map[string][]weak.Pointer[net.TCPConn]), make(map[string]int)
+	}
+	o.conns[link] = append(o.conns[link], weak.Make(conn))
+	if len(o.conns[link]) > max(purgeFrom, o.purge[link]) {
+		o.conns[link] = slices.DeleteFunc(o.conns[link], func(p weak.Pointer[net.TCPConn]) bool { return p.Value() == nil })
+		o.purge[link] = 2 * len(o.conns[link])
+	}
+	return true
+}
+
+// hold ends a link's connections and lets none begin, or lets them begin again.
+func (o *overLinks) hold(link string, held bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !held {
+		delete(o.held, link)
+		return
+	}
+	if o.held == nil {
+		o.held = make(map[string]bool)
+	}
+	o.held[link] = true
+	for _, p := range o.conns[link] {
+		if conn := p.Value(); conn != nil {
+			_ = conn.Close()
+		}
+	}
+	delete(o.conns, link)
+	delete(o.purge, link)
+}
