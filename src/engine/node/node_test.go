@@ -38,6 +38,13 @@ type pair struct {
 
 func newPair(t *testing.T) *pair {
 	t.Helper()
+	return newPairWith(t, func(*RemoteParams, *LocalParams) {})
+}
+
+// newPairWith lets both ends' parameters be changed before they are made. The router is a peer unless the server decides about
+// strangers.
+func newPairWith(t *testing.T, change func(*RemoteParams, *LocalParams)) *pair {
+	t.Helper()
 	p := &pair{random: rand.NewChaCha8([32]byte{1}), pool: packet.NewPool(4096), now: begin}
 	rng := rand.New(p.random)
 	tunnel := engine.Params{Random: rng.Uint64, Pool: p.pool}
@@ -47,11 +54,14 @@ func newPair(t *testing.T) *pair {
 	}
 	serverKey, _ := handshake.GenerateKey(p.random)
 	suites := []session.Suite{session.ChaCha20Poly1305}
-	p.remote = NewRemote(RemoteParams{Key: serverKey, Suites: suites, Tunnel: tunnel, Random: p.random})
-	p.peer, _ = p.remote.AddPeer(p.now, PeerParams{Name: "home", Key: routerKey.Public()})
-	p.local = NewLocal(p.now, LocalParams{Tunnel: tunnel, Random: p.random, Handshake: handshake.InitiatorParams{
-		Key: routerKey, Server: serverKey.Public(), Suites: suites,
-	}})
+	server := RemoteParams{Key: serverKey, Suites: suites, Tunnel: tunnel, Random: p.random}
+	router := LocalParams{Tunnel: tunnel, Random: p.random, Handshake: handshake.InitiatorParams{Key: routerKey, Server: serverKey.Public(), Suites: suites}}
+	change(&server, &router)
+	p.remote = NewRemote(server)
+	if server.Stranger == nil {
+		p.peer, _ = p.remote.AddPeer(p.now, PeerParams{Name: "home", Key: routerKey.Public()})
+	}
+	p.local = NewLocal(p.now, router)
 	return p
 }
 
