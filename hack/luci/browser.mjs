@@ -171,6 +171,8 @@ async function silence() {
 	await page.waitForTimeout(2000);
 	await stage('cut', '1');
 	await page.locator('[data-link=wan] [data-word]', { hasText: 'no answer' }).waitFor({ timeout: 15000 });
+	await soon('overview: a connection that went silent: since when, what to do, and nothing old',
+		async () => /Since\s*\d\d:\d\d \(\d+ s ago\)\s*Nothing comes back/.test(await page.locator('[data-link=wan]').innerText()) && !/Delay/.test(await page.locator('[data-link=wan]').innerText()), () => page.locator('[data-link=wan]').innerText());
 	report.check('a silent connection is seen', true);
 	await soon('and told', async () => (await text(page)).includes('wan stopped answering. What was on it went on over wwan.'), () => text(page));
 	await shot(page, OUT, '8-overview-cut');

@@ -10,6 +10,7 @@
 const GRID = 'display:grid;grid-template-columns:repeat(auto-fit,minmax(min(17em,100%),1fr));gap:1em;align-items:start';
 const CARD = 'border:1px solid var(--border-color-medium);border-radius:4px;padding:.8em 1em;background:var(--background-color-high);color:var(--text-color-high)';
 const CAP_COLOURS = { below: 'var(--text-color-medium)', warn: 'var(--warn-color-medium)', reached: 'var(--error-color-medium)' };
+const LINK = 'color:inherit;text-decoration:underline'; /* on a coloured ground */
 const HOUR = 3600;
 
 function fact(title, value) {
@@ -37,6 +38,7 @@ return view.extend({
 
 	render([ answer, ring, events ]) {
 		this.open = {};
+		this.log = events;
 		this.heard = Date.now();
 		this.head = E('div');
 		this.attention = E('div');
@@ -47,7 +49,7 @@ return view.extend({
 		chart.seed(ring);
 		dom.content(this.live, [
 			E('div', { 'class': 'cbi-section' }, chart.render()), E('div', { 'class': 'cbi-section', 'style': 'margin-top:1em' }, this.cards),
-			E('div', { 'class': 'cbi-section' }, [ E('h3', _('Last hour')), this.events ])
+			E('div', { 'class': 'cbi-section', 'style': 'margin-top:1.5em' }, [ E('h3', _('Last hour')), this.events ])
 		]);
 		this.show(answer);
 		this.showEvents(events);
@@ -98,8 +100,8 @@ return view.extend({
 
 		dom.content(this.head, E('div', { 'class': 'alert-message warning' }, [
 			E('h4', api.trouble(answer)),
-			E('p', [ _('Start it on the page'), ' ', E('a', { 'href': L.url('admin/system/startup') }, _('Startup')), '; ',
-				_('if it is switched off, pair or switch it on under'), ' ', E('a', { 'href': L.url('admin/network/mpproxy/setup') }, _('Set-up')), '.' ])
+			E('p', [ _('Start it on the page'), ' ', E('a', { 'style': LINK, 'href': L.url('admin/system/startup') }, _('Startup')), '; ',
+				_('if it is switched off, pair or switch it on under'), ' ', E('a', { 'style': LINK, 'href': L.url('admin/network/mpproxy/setup') }, _('Set-up')), '.' ])
 		]));
 		this.live.style.display = again && this.known ? '' : 'none';
 	},
@@ -151,6 +153,7 @@ return view.extend({
 
 	card(l, total) {
 		const p = l.path, note = words.note(l), [ word, kind ] = words.state(l.state);
+		const began = kind == 'danger' && this.log.findLast(e => e.link == l.name && e.kind == l.state);
 		const share = (total && p) ? (p.down_bits_per_second + p.up_bits_per_second) / total : 0;
 
 		return [
@@ -158,7 +161,10 @@ return view.extend({
 				E('strong', { 'style': 'border-left:.4em solid %s;padding-left:.5em'.format(chart.colour(l.name)) }, l.name),
 				words.badge(word, kind)
 			]),
-			...(p ? [
+			began ? fact(_('Since'), '%s (%s)'.format(words.clock(began.at), _('%s ago').format(words.span(Date.now() / 1000 - began.at)))) : '',
+			...(l.state == 'down' ? [
+				E('p', _('Nothing comes back over this connection. It is tried again all the time; if other devices have no Internet over it either, restart its modem.'))
+			] : p ? [
 				fact(_('Now'), '↓ %s  ↑ %s'.format(words.rate(p.down_bits_per_second), words.rate(p.up_bits_per_second))),
 				fact(_('Delay'), words.delay(p)),
 				fact(_('Lost on the way'), _('%s, %d repaired').format(words.percent(p.loss_ratio), p.repaired_packets)),
@@ -227,12 +233,14 @@ return view.extend({
 
 	showEvents(events) {
 		const now = Date.now() / 1000;
+
+		this.log = events;
 		const list = events.filter(e => now - e.at < HOUR && e.kind != 'validating').slice(-12).reverse();
 
 		dom.content(this.events, list.length
-			? E('ul', { 'style': 'list-style:none;margin:0;padding:0' }, list.map(e => E('li', { 'style': 'padding:.15em 0;color:var(--text-color-high)' }, [
-				E('span', { 'style': 'display:inline-block;min-width:4em', 'title': _('%s ago').format(words.span(now - e.at)) }, words.clock(e.at)), ' ',
-				words.event(e)
+			? E('ul', { 'style': 'list-style:none;margin:0;padding:0' }, list.map(e => E('li', { 'style': 'display:flex;padding:.15em 0;color:var(--text-color-high)' }, [
+				E('span', { 'style': 'flex:none;min-width:4em', 'title': _('%s ago').format(words.span(now - e.at)) }, words.clock(e.at)),
+				E('span', words.event(e))
 			])))
 			: E('p', [ E('em', _('Nothing happened.')) ]));
 	}

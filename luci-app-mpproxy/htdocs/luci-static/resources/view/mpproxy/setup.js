@@ -21,6 +21,8 @@ const ORDER = [ 'token', 'keys', 'link', 'server', 'addresses', 'written', 'star
 
 const COLOURS = { ok: 'var(--success-color-medium)', failed: 'var(--error-color-medium)', note: 'var(--warn-color-high)' };
 
+const PART = 'margin-top:1.5em';
+
 const mark = state => E('strong', { 'style': 'display:inline-block;width:1.5em;color:%s'.format(COLOURS[state] || 'inherit'), 'aria-hidden': 'true' }, MARKS[state] || '·');
 const small = (...children) => E('span', { 'style': 'font-size:.95em' }, children);
 
@@ -114,9 +116,9 @@ return view.extend({
 			E('p', this.paired.length ? '' : _('Your devices go on as they are. What they send goes over all connections at once to your server, and from there to the Internet.')),
 			this.notices(),
 			E('div', { 'class': 'cbi-section' }, [ E('h3', '1. ' + _('Paste the token your server printed')), this.tokenBox() ]),
-			E('div', { 'class': 'cbi-section' }, [ E('h3', '2. ' + _('Tick the connections to use')), this.choices() ]),
-			E('div', { 'class': 'cbi-section' }, [ E('h3', '3. ' + _('Start')), this.startBox() ]),
-			this.paired.length ? E('div', { 'class': 'cbi-section' }, [ E('h3', _('Speed')), this.speedButton(), this.speed ]) : ''
+			E('div', { 'class': 'cbi-section', 'style': PART }, [ E('h3', '2. ' + _('Tick the connections to use')), this.choices() ]),
+			E('div', { 'class': 'cbi-section', 'style': PART }, [ E('h3', '3. ' + _('Start')), this.startBox() ]),
+			this.paired.length ? E('div', { 'class': 'cbi-section', 'style': PART }, [ E('h3', _('Speed')), this.speedButton(), this.speed ]) : ''
 		]);
 	},
 
