@@ -1,8 +1,8 @@
 #!/bin/bash
 # Measures what the yardsticks ask for; tables and plots in build/bench. ONLY=y1,y6 chooses sections, PROFILE=rtt_120 profiles,
 # RUNS=3 repetitions, DURATION=10s how long a flow is measured, after SETTLE=3s; OURS=1 leaves the other programs out.
-# MINUTES=40 begins nothing that would end later. KEEP=dir goes on with what a run has left there; REDO=1 with it measures again what
-# was measured on a busy machine. README=1 puts the tables into README.md.
+# MINUTES=40 begins nothing that would end later. What is chosen is measured anew, what is not stays in the tables; KEEP=dir (it
+# may be build/bench) measures only what is not there, REDO=1 with it also what was measured on a busy machine. README=1 puts the tables into README.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 hack/need.sh ip=iproute2 nft=nftables iptables=iptables

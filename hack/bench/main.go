@@ -33,8 +33,9 @@ type bench struct {
 	duration  time.Duration // that a flow is measured for
 	settle    time.Duration // before that
 	ours      bool          // no other program, one cipher: for comparing builds
-	keep      bool          // go on with what is in the folder
-	redo      bool          // but measure again what was measured on a busy machine
+	chosen    []string      // sections; none: all
+	keep      bool          // measure only what is not in the folder
+	redo      bool          // and what was measured on a busy machine
 	store     *store
 	flows     results         // of profiles, controls and rivals; nil until they are read
 	has       map[string]bool // flows by key
@@ -71,6 +72,7 @@ var sections = []section{
 	{"choices", "every scheduler with every congestion control", (*bench).choices, 0, 800 * time.Second},
 	{"engine", "the engine alone: packets per second, allocations, nanoseconds per stage", (*bench).engine, 0, 20 * time.Second},
 	{"proxy", "relays between two unshaped networks: forwarding, ours, and others'", (*bench).proxies, 0, 300 * time.Second},
+	{"proxyshare", "the proxy's direct connections beside forwarding with NAT, in turn", (*bench).proxyShare, 5 * time.Second, 45 * time.Second},
 	{"mppold", "old limits of proxies over several connections, beside one that has them", (*bench).oldLimits, 0, 120 * time.Second},
 	{"mpp", "the multipath proxy over the 16 profiles (PROFILE=name,name chooses)", (*bench).mppProfiles, 0, 960 * time.Second},
 }
@@ -90,7 +92,7 @@ func main() {
 	flag.DurationVar(&b.settle, "settle", 3*time.Second, "how long a flow may settle before")
 	flag.DurationVar(&b.limit, "limit", 0, "begin nothing that would end later than this; 0: no limit")
 	flag.BoolVar(&b.ours, "ours", false, "leave other programs, single links and the other cipher out")
-	flag.BoolVar(&b.keep, "keep", false, "go on with what is in the folder: measure only what is not there")
+	flag.BoolVar(&b.keep, "keep", false, "measure only what is not in the folder; else what is chosen is measured anew. What is not chosen stays in the tables")
 	flag.BoolVar(&b.redo, "redo", false, "with -keep: measure again what was measured on a busy machine")
 	flag.StringVar(&b.out, "out", "build/bench", "where the tables go")
 	only := flag.String("only", "", "sections to run, with commas between: "+sectionNames())
@@ -100,16 +102,17 @@ func main() {
 	if *host != "" {
 		os.Exit(reach(*host))
 	}
-	err := b.check(*only, flag.Args())
+	b.chosen = chosen(*only)
+	err := b.check(flag.Args())
 	if err == nil {
-		b.store, err = openStore(b.out, b.keep)
+		b.store, err = openStore(b.out)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(2)
 	}
 	go leaveNothing()
-	err = b.play(*only)
+	err = b.play()
 	b.print(os.Stdout)
 	fmt.Printf("\n%d measured, %d missed their target, %d not measured, in %.0f s; tables and plots in %s\n",
 		len(b.rows), b.count(missed), len(b.leftOut)+b.count(unvalued), time.Since(b.began).Seconds(), b.out)
@@ -142,14 +145,14 @@ func sectionNames() string {
 }
 
 // check looks at the command line.
-func (b *bench) check(only string, rest []string) error {
+func (b *bench) check(rest []string) error {
 	if len(rest) > 0 {
 		return fmt.Errorf("unknown argument %q", strings.Join(rest, " "))
 	}
 	if b.runs < 1 || b.runs > 100 {
 		return fmt.Errorf("runs %d: it must be 1 to 100", b.runs)
 	}
-	for _, name := range chosen(only) {
+	for _, name := range b.chosen {
 		if !slices.Contains(strings.Split(sectionNames(), ","), name) {
 			return fmt.Errorf("there is no section %q; sections are: %s", name, sectionNames())
 		}
@@ -165,8 +168,13 @@ func chosen(only string) []string {
 	return strings.FieldsFunc(strings.ToLower(only), func(r rune) bool { return r == ',' || r == ' ' })
 }
 
+// wants reports that a section is to be measured.
+func (b *bench) wants(section string) bool {
+	return len(b.chosen) == 0 || slices.Contains(b.chosen, section)
+}
+
 // play runs the chosen sections; what went wrong in one does not keep the others from running.
-func (b *bench) play(only string) error {
+func (b *bench) play() error {
 	if stale, err := lab.RemoveStale(); err != nil {
 		return err
 	} else if len(stale) > 0 {
@@ -174,11 +182,15 @@ func (b *bench) play(only string) error {
 	}
 	var todo []section
 	for _, s := range sections {
-		if names := chosen(only); len(names) > 0 && !slices.Contains(names, s.name) {
-			continue
-		}
-		if s.flowSection() || !b.restored(s) {
+		kept := !s.flowSection() && (b.keep || !b.wants(s.name)) && b.restored(s)
+		if b.wants(s.name) && !kept {
 			todo = append(todo, s)
+		}
+	}
+	b.batchesOf("profiles") // reads what is known of all flows
+	if cells, err := cellsOf(chosen(b.profile)); err == nil && len(b.flows) > 0 {
+		if err := b.fileCells(cells); err != nil {
+			return err
 		}
 	}
 	var errs []error
@@ -218,10 +230,12 @@ func (b *bench) runSection(s section) error {
 func (b *bench) restored(s section) bool {
 	var saved savedSection
 	r, ok := b.store.get(b.sectionKey(s), b.build, &saved)
-	if !ok || b.redo && saved.busy() {
+	if !ok || b.redo && saved.busy() && b.wants(s.name) {
 		return false
 	}
-	b.say("== %s: as measured %s", s.name, r.At.Format("2006-01-02 15:04"))
+	if b.wants(s.name) {
+		b.say("== %s: as measured %s", s.name, r.At.Format("2006-01-02 15:04"))
+	}
 	saved.restore(&b.report)
 	return true
 }

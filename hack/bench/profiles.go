@@ -123,8 +123,7 @@ func (b *bench) batchesOf(section string) (todo []batch) {
 	}
 	kinds := b.usable()
 	b.knownFlows(cells, kinds)
-	plan := map[string]func(*bench, []cell, []inner) []batch{"profiles": (*bench).oursOf, "controls": (*bench).plainOf, "rivals": (*bench).rivalsOf}[section]
-	for _, one := range plan(b, cells, kinds) {
+	for _, one := range plans[section](b, cells, kinds) {
 		if one.flows = slices.DeleteFunc(one.flows, b.measured); len(one.flows) > 0 {
 			todo = append(todo, one)
 		}
@@ -173,17 +172,23 @@ func (one batch) costs(b *bench) time.Duration {
 	return one.cost + time.Duration(n)*(b.settle+b.duration+flowCost)
 }
 
-// knownFlows reads the store into the results, once.
+// plans are the sections of flows.
+var plans = map[string]func(*bench, []cell, []inner) []batch{"profiles": (*bench).oursOf, "controls": (*bench).plainOf, "rivals": (*bench).rivalsOf}
+
+// knownFlows reads the store into the results, once: what is not to be measured anew.
 func (b *bench) knownFlows(cells []cell, kinds []inner) {
 	if b.flows != nil {
 		return
 	}
 	b.flows = results{}
-	for _, plan := range []func(*bench, []cell, []inner) []batch{(*bench).oursOf, (*bench).plainOf, (*bench).rivalsOf} {
+	for name, plan := range plans {
+		if b.wants(name) && !b.keep {
+			continue
+		}
 		for _, one := range plan(b, cells, kinds) {
 			for _, w := range one.flows {
 				var o outcome
-				if r, ok := b.store.get(w.key(b), w.build(b), &o); ok && !(b.redo && r.Burden.busy()) {
+				if r, ok := b.store.get(w.key(b), w.build(b), &o); ok && !(b.redo && b.wants(name) && r.Burden.busy()) {
 					o.Burden = r.Burden
 					b.flows.take(w.system, w.links, w.way, w.kind, o)
 					b.has[w.key(b)] = true

@@ -31,21 +31,21 @@ type store struct {
 	records map[string]record
 }
 
-// openStore reads a folder's records if they are to be kept, else begins anew. The caller closes it.
-func openStore(dir string, keep bool) (*store, error) {
+// openStore reads a folder's records; new ones are added to them. The caller closes it.
+func openStore(dir string) (*store, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
 	name := filepath.Join(dir, storeFile)
 	s := &store{records: map[string]record{}}
-	flags := os.O_CREATE | os.O_APPEND | os.O_WRONLY
-	if !keep {
-		flags |= os.O_TRUNC
-	} else if err := s.read(name); err != nil {
+	if err := s.read(name); err != nil {
 		return nil, err
 	}
 	var err error
-	s.file, err = os.OpenFile(name, flags, 0o644)
+	if s.file, err = os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644); err != nil {
+		return nil, err
+	}
+	_, err = s.file.WriteString("\n") // a line that was cut off does not spoil the next
 	return s, err
 }
 

@@ -15,7 +15,7 @@ import (
 // TestStoreGoesOn: what was measured is there again, of the same build only, the newest; a line that was cut off is not.
 func TestStoreGoesOn(t *testing.T) {
 	dir := t.TempDir()
-	s, err := openStore(dir, true)
+	s, err := openStore(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func TestStoreGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.file.Close()
-	again, err := openStore(dir, true)
+	again, err := openStore(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,20 +49,54 @@ func TestStoreGoesOn(t *testing.T) {
 	if _, _, _, all := again.span("other"); all != 0 {
 		t.Errorf("%d records of another build", all)
 	}
-	fresh, err := openStore(dir, false)
+	if err := again.put("c", "this", burden{}, outcome{Rate: 3}); err != nil {
+		t.Fatal(err)
+	}
+	third, err := openStore(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer fresh.file.Close()
-	if _, ok := fresh.get("a", "this", &o); ok {
-		t.Error("a run that begins anew takes what is there")
+	defer third.file.Close()
+	if _, ok := third.get("c", "this", &o); !ok || o.Rate != 3 {
+		t.Error("what came after a line that was cut off is lost")
+	}
+}
+
+// TestKnownFlows: what is chosen is measured anew, unless it is to be kept; what is not chosen stays in the tables.
+func TestKnownFlows(t *testing.T) {
+	for _, c := range []struct {
+		chosen     []string
+		keep, redo bool
+		ours, both int // flows that are known: of ours, and ours and plain
+	}{
+		{nil, false, false, 0, 0}, {nil, true, false, 2, 3}, {[]string{"controls"}, false, false, 2, 2}, {[]string{"y1"}, false, false, 2, 3},
+		{nil, true, true, 1, 2}, {[]string{"controls"}, true, true, 2, 3},
+	} {
+		b := bench{runs: 1, has: map[string]bool{}, duration: 5 * time.Second, settle: 3 * time.Second, chosen: c.chosen, keep: c.keep, redo: c.redo, build: "this"}
+		var err error
+		if b.store, err = openStore(t.TempDir()); err != nil {
+			t.Fatal(err)
+		}
+		cells, _ := cellsOf([]string{"baseline"})
+		links := cells[0].links
+		for i, w := range []wanted{{oursName, links, lab.Up, inners[0], 0}, {oursName, links, lab.Down, inners[0], 0}, {plainName, links[:1], lab.Up, inners[0], 0}} {
+			if err := b.store.put(w.key(&b), w.build(&b), burden{Late: time.Duration(i%2) * time.Second}, outcome{Rate: 1}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.knownFlows(cells, inners)
+		ours := len(b.flows[key(oursName, links, lab.Up, inners[0])]) + len(b.flows[key(oursName, links, lab.Down, inners[0])])
+		if ours != c.ours || len(b.has) != c.both {
+			t.Errorf("%+v: %d of ours, %d in all", c, ours, len(b.has))
+		}
+		b.store.file.Close()
 	}
 }
 
 // TestSectionComesBack as it was, numbers without end included.
 func TestSectionComesBack(t *testing.T) {
 	dir := t.TempDir()
-	s, err := openStore(dir, false)
+	s, err := openStore(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
