@@ -240,7 +240,7 @@ func (d *desk) asksRights() {
 	const nobody = "00000000000000000000000000000000"
 	sessions := map[string]string{"viewer": d.login("viewer"), "owner": d.login("owner"), "nobody": nobody}
 	may := map[string]string{"status": "viewer owner", "ring": "viewer owner", "events": "viewer owner", "limits": "viewer owner", "poll": "viewer owner", "secrets": "viewer owner",
-		"join": "owner", "undo": "owner", "check": "owner", "link": "owner", "speed": "owner", "relay": "owner", "secret": "owner", "no_such": ""}
+		"join": "owner", "undo": "owner", "restore": "owner", "check": "owner", "link": "owner", "speed": "owner", "relay": "owner", "secret": "owner", "no_such": ""}
 	out, err := d.command(filepath.Join(d.prefix, "bin/ubus"), "-s", "/run/ubus.sock", "-v", "list", "luci.mpproxy").CombinedOutput()
 	if err != nil || strings.Count(string(out), "\":{") != len(may)-1 {
 		t.Errorf("rpcd offers %s, rights are known of %d: %v", out, len(may)-1, err)
@@ -274,7 +274,7 @@ func (d *desk) hangs() {
 		}
 	}
 	signal(syscall.SIGSTOP)
-	questions := map[string]string{"status": "{}", "ring": "{}", "events": "{}", "limits": "{}", "poll": `{"id":"1"}`, "join": `{"token":"x","name":"","links":[]}`, "undo": "{}", "speed": "{}",
+	questions := map[string]string{"status": "{}", "ring": "{}", "events": "{}", "limits": "{}", "poll": `{"id":"1"}`, "join": `{"token":"x","name":"","links":[]}`, "undo": "{}", "restore": "{}", "speed": "{}",
 		"relay": `{"name":"x"}`, "secrets": "{}", "secret": `{"name":"user.x","password":"x"}`, "check": `{"text":"x"}`, "link": `{"name":"a","action":"pause"}`}
 	if !d.rpcd { // more than a socket takes without a reader, and more than a command line has room for
 		questions["check"] = `{"text":"` + strings.Repeat("x", 1<<20) + `"}`
