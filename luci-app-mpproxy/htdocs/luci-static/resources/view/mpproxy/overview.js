@@ -134,8 +134,14 @@ return view.extend({
 
 		if (this.shown != names) {
 			this.parts = {};
-			links.forEach(l => { this.parts[l.name] = { body: E('div'), buttons: E('div', { 'class': 'right', 'style': 'margin-top:.5em' }) }; });
-			dom.content(this.cards, links.map(l => E('div', { 'style': CARD, 'data-link': l.name }, [ this.parts[l.name].body, this.parts[l.name].buttons ])));
+
+			for (const l of links) {
+				const body = E('div'), buttons = E('div', { 'class': 'right', 'style': 'margin-top:.5em' });
+
+				this.parts[l.name] = { body, buttons, box: E('div', { 'style': CARD, 'data-link': l.name }, [ body, buttons ]) };
+			}
+
+			dom.content(this.cards, links.map(l => this.parts[l.name].box));
 			this.shown = names;
 		}
 
@@ -143,6 +149,7 @@ return view.extend({
 			const part = this.parts[l.name], look = [ l.state == 'paused', l.state == 'disabled', !!this.open[l.name] ].join();
 
 			dom.content(part.body, this.card(l, total));
+			part.box.style.borderColor = (words.state(l.state)[1] == 'danger') ? 'var(--error-color-medium)' : 'var(--border-color-medium)';
 
 			if (part.look != look) {
 				dom.content(part.buttons, [ this.pauseButton(l), ' ', this.detailsButton(l) ]);

@@ -214,7 +214,7 @@ return view.extend({
 		return E('tr', { 'class': 'tr cbi-section-table-row', 'style': why ? 'opacity:.6' : '' }, [
 			E('td', { 'class': 'td', 'data-title': _('Connection') }, E('label', { 'for': 'use-' + c.name }, [ tick, ' ', E('strong', c.name), ' ', small('(%s)'.format(facts)) ])),
 			E('td', { 'class': 'td', 'data-title': _('Addresses') }, why ? E('em', why) : [ c.v4[0] || c.v6[0], E('br'), small(kinds) ]),
-			E('td', { 'class': 'td', 'data-title': why ? null : _('Use') }, why ? '' : use),
+			E('td', { 'class': 'td', 'style': why ? '' : 'flex-basis:100%', 'data-title': why ? null : _('Use') }, why ? '' : use),
 			E('td', { 'class': 'td' }, why ? '' : E('label', { 'for': 'metered-' + c.name, 'style': 'white-space:nowrap' }, [ metered, ' ', _('pays per gigabyte') ]))
 		]);
 	},
