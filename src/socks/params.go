@@ -19,10 +19,8 @@ const (
 	DefaultIdle = time.Hour
 	// DefaultMaxConnections bounds a server's clients.
 	DefaultMaxConnections = 10000
-	// firstChunk to lastChunk are what may be in a pipe on its way from one connection to the other: a target that takes all
-	// at once is given more at a time, one that stalls leaves little behind.
-	firstChunk = 64 << 10
-	lastChunk  = 512 << 10
+	// pipeBytes is what a pipe can hold: the kernel's limit for programs without special rights. Each call then moves as much.
+	pipeBytes = 1 << 20
 	// keptPipes are those that wait for the next connection with something to move.
 	keptPipes = 32
 	// pipeMemory is what all pipes share, so that many targets that stall do not keep much in them; leastChunk each has.

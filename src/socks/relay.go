@@ -93,7 +93,7 @@ var (
 
 // copy moves one direction, and ends it on the other side when it has ended on this.
 func (r *relay) copy(to, from *side) (total uint64) {
-	d := &direction{relay: r, to: to, from: from, chunk: firstChunk, size: slowBytes, fluent: 1}
+	d := &direction{relay: r, to: to, from: from, size: slowBytes, fluent: 1}
 	if to.tcp != nil {
 		_ = to.tcp.SetWriteDeadline(time.Now().Add(stallLook)) // it fails if it is closed, as will all else
 	}
@@ -124,7 +124,6 @@ type direction struct {
 	*relay
 	to, from *side
 	reads    time.Time // the read deadline that is set
-	chunk    int       // how much may be on its way inside this program
 	size     int       // how much is copied at a time
 	fluent   int       // how often the target has taken all that it was given, without being waited for
 	copies   bool      // the kernel does not splice these two

@@ -34,7 +34,7 @@ func takePipe() (p pipe, err error) {
 	if err := unix.Pipe2(fds[:], unix.O_NONBLOCK|unix.O_CLOEXEC); err != nil {
 		return pipe{}, fmt.Errorf("make pipe: %w", err)
 	}
-	_, _ = unix.FcntlInt(uintptr(fds[1]), unix.F_SETPIPE_SZ, lastChunk) // what it has by itself does, too
+	_, _ = unix.FcntlInt(uintptr(fds[1]), unix.F_SETPIPE_SZ, pipeBytes) // what it has by itself does, too
 	return pipe{fds[0], fds[1]}, nil
 }
 
@@ -54,7 +54,7 @@ func (p pipe) close() {
 }
 
 // portion is how much a pipe is filled with: all of them together hold a bounded amount, however many targets stall.
-func portion(wanted int) int { return min(wanted, max(pipeMemory/int(pipesOut.Load()), leastChunk)) }
+func portion() int { return min(pipeBytes, max(pipeMemory/int(pipesOut.Load()), leastChunk)) }
 
 // errNoSplice means that the kernel does not move bytes between these two by itself.
 var errNoSplice = errors.New("relay: no splicing here")
@@ -73,7 +73,7 @@ func (d *direction) splice() (n int, err error) {
 		if p, failed = takePipe(); failed != nil {
 			return true
 		}
-		if n, failed = spliced(int(fd), p.w, portion(d.chunk)); failed != nil || n == 0 {
+		if n, failed = spliced(int(fd), p.w, portion()); failed != nil || n == 0 {
 			p.put()
 		}
 		return !errors.Is(failed, unix.EAGAIN)
@@ -115,11 +115,6 @@ func (d *direction) drain(p pipe, left int) error {
 		return err
 	}
 	p.put()
-	if d.fluent == 0 {
-		d.chunk = firstChunk
-	} else if d.fluent%slowChunks == 0 {
-		d.chunk = min(2*d.chunk, lastChunk)
-	}
 	return nil
 }
 
