@@ -25,7 +25,7 @@ const (
 	plainCost  = 1500 * time.Millisecond
 	oursCost   = 2 * time.Second
 	rivalCost  = 3 * time.Second
-	plainRates = 220e6 // bit/s that plain links carry side by side: well below what the machine can
+	plainRates = 350e6 // bit/s that plain links carry side by side: below what two processors can
 )
 
 // wanted is one flow of a system over links; the order of all is that of their importance.
