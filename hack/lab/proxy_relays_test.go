@@ -38,14 +38,16 @@ func (d insideDialer) Connect(_ context.Context, _ socks.Client, to socks.Addres
 }
 
 // relayOf serves as a relay in the lab's Internet, with a user if one is given.
-func relayOf(t *testing.T, l *Lab, port int, user string) {
+func relayOf(t *testing.T, l *Lab, port int, user string) *socks.Server {
 	t.Helper()
 	o := socks.Options{Connector: insideDialer{l, "net"}, Allow: anywhere()}
 	if user != "" {
 		o.Users = map[string]string{user: "s3cret"}
 	}
 	listener := listenIn(t, l, "net", fmt.Sprintf("%s:%d", strangersRelay, port))
-	go func() { _ = socks.NewServer(o).Serve(t.Context(), listener.(*net.TCPListener)) }()
+	s := socks.NewServer(o)
+	go func() { _ = s.Serve(t.Context(), listener.(*net.TCPListener)) }()
+	return s
 }
 
 // bad is a relay that does what it should not, from a certain byte of what comes back on.
@@ -116,8 +118,7 @@ func TestProxyRelays(t *testing.T) {
 		sections = append(sections, "", "config relay '"+kind+"'", fmt.Sprintf("option address '%s:%d'", strangersRelay, 1110+i))
 	}
 	l := newLabWith(t, Options{Links: mustParse(t, "20M/10ms,20M/25ms"), RouterOptions: append(options, sections...)})
-	relayOf(t, l, 1100, "ann")
-	relayOf(t, l, 1101, "")
+	good, second := relayOf(t, l, 1100, "ann"), relayOf(t, l, 1101, "")
 	if stranger != "" {
 		p, err := start(l.Namespace("net"), nil, func(string) {}, stranger, "-i", strangersRelay, "-p", "1102")
 		if err != nil {
@@ -147,6 +148,9 @@ func TestProxyRelays(t *testing.T) {
 	t.Logf("%.1f Mbit/s over two links of 20; %v", rate/1e6, seen)
 	if s.Fallbacks != 0 || s.Multipath != 1 || rate < 1.4*20e6*plainShare {
 		t.Errorf("%.1f Mbit/s, %+v", rate/1e6, s)
+	}
+	if g, n := good.Counts(), second.Counts(); g.Connects < 2 || g.WrongUsers+g.BadRequests > 0 || n.Connects < 1 || n.Failed > 0 {
+		t.Errorf("the good relay: %+v; the one behind it: %+v", g, n)
 	}
 	if n := l.Links[1].Stats(Down).DeliveredBytes; n < 5<<20 {
 		t.Errorf("link 2, by relays, carried %d bytes", n)

@@ -349,6 +349,9 @@ func TestAssociate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
+	for s.Counts().UpBytes < 2*uint64(len("hello")) { // they are counted once they are sent
+		<-time.After(time.Millisecond)
+	}
 	before := s.Counts().UpBytes
 	_, _ = other.Write(append(AppendDatagramHeader(nil, Address{Name: "four.test", Port: port}), "hello"...))
 	_, _ = u.Write([]byte{0, 0, 1, 1, 127, 0, 0, 1, byte(port >> 8), byte(port), 'x'})
