@@ -13,6 +13,7 @@ func TestMeter(t *testing.T) {
 		{"what came", Meter{"a", "wan", 3, 1000, 850}, 100, 50},
 		{"nothing", Meter{"a", "wan", 3, 1000, 850}, 0, 0},
 		{"made anew", Meter{"a", "wan", 9, 40, 30}, 40, 30},
+		{"made anew, and used for more than the one before", Meter{"a", "wan", 10, 5000, 60}, 5000, 60},
 		{"another device", Meter{"a", "lte", 4, 5000, 5000}, 0, 0},
 		{"the system was started anew", Meter{"b", "lte", 4, 6000, 10}, 6000, 10},
 		{"somebody set the counters back", Meter{"b", "lte", 4, 7, 11}, 7, 1},
