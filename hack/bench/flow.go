@@ -44,12 +44,13 @@ func exists(file string) bool {
 	return err == nil
 }
 
-// leave notes once what cannot be measured.
+// leave notes once what cannot be measured, by the first line of what is said of it.
 func (b *bench) leave(format string, args ...any) {
-	what := fmt.Sprintf(format, args...)
+	all := fmt.Sprintf(format, args...)
+	what, _, _ := strings.Cut(all, "\n")
 	if !slices.Contains(b.leftOut, what) {
 		b.leftOut = append(b.leftOut, what)
-		b.say("NOT MEASURED: %s", what)
+		b.say("NOT MEASURED: %s", all)
 	}
 }
 

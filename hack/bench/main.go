@@ -116,8 +116,8 @@ func main() {
 	b.print(os.Stdout)
 	fmt.Printf("\n%d measured, %d missed their target, %d not measured, in %.0f s; tables and plots in %s\n",
 		len(b.rows), b.count(missed), len(b.leftOut)+b.count(unvalued), time.Since(b.began).Seconds(), b.out)
-	if err == nil && *into != "" {
-		err = insert(*into, filepath.Join(b.out, readmeFile))
+	if *into != "" { // also if a section failed: it is named there
+		err = errors.Join(err, insert(*into, filepath.Join(b.out, readmeFile)))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -206,7 +206,7 @@ func (b *bench) play() error {
 		}
 		b.say("== %s: %s", s.name, s.about)
 		if err := b.runSection(s); err != nil {
-			b.say("%s: %v", s.name, err)
+			b.leave("section %s did not run to its end: %v", s.name, err)
 			errs = append(errs, fmt.Errorf("section %s did not run to its end", s.name))
 		}
 		if err := b.write(b.head()); err != nil { // after each: a long run may be interrupted

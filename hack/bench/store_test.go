@@ -243,3 +243,14 @@ func TestPlansHoldEverything(t *testing.T) {
 		t.Errorf("%d plain flows", len(seen))
 	}
 }
+
+// TestLeaveKeepsOneLine: the tables say what is missing, not the logs.
+func TestLeaveKeepsOneLine(t *testing.T) {
+	var b bench
+	for range 2 {
+		b.leave("this: %s", "failed\nlog of the router:\nmuch")
+	}
+	if len(b.leftOut) != 1 || b.leftOut[0] != "this: failed" {
+		t.Errorf("%q", b.leftOut)
+	}
+}
