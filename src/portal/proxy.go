@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"mpproxy/src/config"
 	"mpproxy/src/mpp"
 	"mpproxy/src/socks"
@@ -200,10 +202,41 @@ func (s *proxyServer) places() []netip.AddrPort {
 	return at
 }
 
+const (
+	// filesElse are the open files that are left for all but proxied connections.
+	filesElse = 256
+	// filesDirect are those that a direct connection has; one over several links has one for each instead of the second.
+	filesDirect = 2
+)
+
+// most is how many clients there may be: fewer than configured where the system allows fewer open files, which the rest of
+// the program needs, too.
+func (s *proxyServer) most() int {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return s.section.MaxConnections
+	}
+	cfg := s.run.configuration()
+	each := filesDirect
+	if len(cfg.Routes) > 0 {
+		each = max(filesDirect, 1+len(cfg.EnabledLinks()))
+	}
+	most := mostClients(s.section.MaxConnections, limit.Cur, each)
+	if most < s.section.MaxConnections {
+		s.run.log.Warn("fewer proxied connections than max_connections allows: the limit of open files is too low", "connections", most, "open_files", limit.Cur)
+	}
+	return most
+}
+
+// mostClients is how many clients of so many files each fit beside the rest.
+func mostClients(wanted int, files uint64, each int) int {
+	return min(wanted, max(int(min(files, 1<<30))-filesElse, filesElse)/each)
+}
+
 func (s *proxyServer) options(nets []netip.Prefix) socks.Options {
 	return socks.Options{
 		Allow: nets, Connector: s.connector, Guard: s.guard, Bind: s.section.Bind, UDP: s.section.UDP,
-		MaxConnections: s.section.MaxConnections, Idle: s.section.IdleTimeout, ListenUDP: s.listenUDP, Names: s.names, Way: s.way, Resolve: s.resolve,
+		MaxConnections: s.most(), Idle: s.section.IdleTimeout, ListenUDP: s.listenUDP, Names: s.names, Way: s.way, Resolve: s.resolve,
 		Kernel: s.run.kernelRelay(s.section.MaxConnections),
 	}
 }

@@ -81,3 +81,16 @@ func TestServersGuard(t *testing.T) {
 		}
 	}
 }
+
+func TestMostClients(t *testing.T) {
+	for _, tt := range []struct {
+		wanted int
+		files  uint64
+		each   int
+		want   int
+	}{{10000, 65536, 5, 10000}, {10000, 20000, 2, 9872}, {10000, 4096, 3, 1280}, {100, 4096, 3, 100}, {10000, 200, 2, 128}, {10000, 1 << 63, 2, 10000}} {
+		if got := mostClients(tt.wanted, tt.files, tt.each); got != tt.want {
+			t.Errorf("%+v: %d", tt, got)
+		}
+	}
+}

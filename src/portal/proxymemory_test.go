@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"os"
 	"runtime"
 	"runtime/pprof"
@@ -29,6 +30,8 @@ const (
 	// idleBytes is what both ends of one may take of the heap and of stacks together, over two subflows; the test's own
 	// ends of it are in it.
 	idleBytes = 64 << 10
+	// idleDirectBytes is the same for a direct connection.
+	idleDirectBytes = 16 << 10
 	// busyStreams are those that move busyLength bytes each at the same time, through pools that are as small for them as
 	// the router's and the server's are for 500; MPPROXY_BUSY sets another number.
 	busyStreams = 50
@@ -256,4 +259,69 @@ func (p *proxyPair) use(t *testing.T, c net.Conn) net.Conn {
 		t.Fatal(err)
 	}
 	return peer
+}
+
+// TestIdleDirectConnections is the same for connections that are made directly; the test's own ends are in it.
+func TestIdleDirectConnections(t *testing.T) {
+	number := numberFrom("MPPROXY_IDLE", idleStreams)
+	target, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := func(netip.AddrPort) bool { return true }
+	s := socks.NewServer(socks.Options{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Connector: &socks.Direct{Guard: all}, Guard: all})
+	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, l) }()
+	defer func() { cancel(); <-done; _ = target.Close() }()
+	var kept []net.Conn
+	defer func() {
+		for _, c := range kept {
+			_ = c.Close()
+		}
+	}()
+	open := func() {
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept = append(kept, c)
+		at := func(a net.Addr) socks.Address { return socks.FromAddrPort(a.(*net.TCPAddr).AddrPort()) }
+		if err := socks.Through(ctx, c, []socks.Hop{{At: at(l.Addr())}}, at(target.Addr())); err != nil {
+			t.Fatal(err)
+		}
+		peer, err := target.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept = append(kept, peer)
+		for _, ends := range [][2]net.Conn{{c, peer}, {peer, c}} {
+			_ = ends[1].SetDeadline(time.Now().Add(20 * time.Second))
+			_, _ = ends[0].Write([]byte{1})
+			if _, err := io.ReadFull(ends[1], make([]byte, 1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	open() // what is made once
+	before, goroutines := heapAndStacks(), runtime.NumGoroutine()
+	for range number {
+		open()
+	}
+	each := int(heapAndStacks()-before) / number
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	t.Logf("%d idle connections: %d bytes each, %d goroutines; all stacks %d", number, each, runtime.NumGoroutine()-goroutines, m.StackInuse)
+	if file := os.Getenv("MPPROXY_HEAP"); file != "" {
+		f, _ := os.Create(file)
+		_ = pprof.Lookup("heap").WriteTo(f, 0)
+		_ = f.Close()
+	}
+	if each > idleDirectBytes && !raced {
+		t.Errorf("%d bytes for each idle connection, at most %d", each, idleDirectBytes)
+	}
 }
