@@ -259,6 +259,10 @@ async function caps() {
 	await save();
 	await soon('data cap: taken away', () => !/option cap_mb/.test(conf()), conf);
 	await soon('data cap: and from its card', async () => (await seen.locator('[data-cap]').count()) == 0);
+	await page.waitForTimeout(3000);
+	await (await edit('cap_mb')).fill('50000'); // for the looks
+	await save();
+	await soon('data cap: and back', async () => /0 of 50 GB, resets in/.test(await text(seen)), () => text(seen));
 	await seen.context().close();
 	await page.context().close();
 }

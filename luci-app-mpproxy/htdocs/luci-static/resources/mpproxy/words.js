@@ -68,7 +68,8 @@ return baseclass.extend({
 	cap(cap) {
 		const days = Math.round(cap.ends_seconds / DAY);
 
-		return !cap.ends_at ? this.share(cap) : _('%s, resets in %s').format(this.share(cap), cap.ends_seconds < 2 * DAY ? this.span(cap.ends_seconds) : N_(days, '%d day', '%d days').format(days));
+		return !cap.ends_at ? this.share(cap) : '%s, %s'.format(this.share(cap),
+			_('resets in %s').format(cap.ends_seconds < 2 * DAY ? this.span(cap.ends_seconds) : N_(days, '%d day', '%d days').format(days)));
 	},
 
 	/* What to know, or to do, about a connection; empty if there is nothing. */
