@@ -117,3 +117,15 @@ func TestLimitsNameWhatThereIs(t *testing.T) {
 		t.Error("some are missing")
 	}
 }
+
+// Two letters in the wrong order are one mistake, also at the beginning of a word.
+func TestNearestKnowsSwappedLetters(t *testing.T) {
+	for text, want := range map[string]string{"ilnk": "link", "likn": "link"} {
+		if got := nearest(text, []string{"link", "unlike"}); got != want {
+			t.Errorf("nearest to %q is %q", text, got)
+		}
+	}
+	if d := distance("ab", "ba"); d != 1 {
+		t.Errorf("two swapped letters are %d mistakes", d)
+	}
+}
