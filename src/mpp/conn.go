@@ -59,10 +59,12 @@ type Conn struct {
 	fin         bool
 	limit       uint64
 	capacity    int
+	full        mono.Time // when the client last wrote all that there was room for
 	segs        []*segment
 	firstSeg    int
 	spare       []*segment
 	lost        int
+	came        int // segments that came, see segment
 
 	// Receiving: read <= next <= what is held. The end counts in next, as in the spans that are held.
 	in       buffer
@@ -122,6 +124,9 @@ func (c *Conn) Write(now mono.Time, p []byte) (int, error) {
 	}
 	n := c.out.put(c.written, p[:min(len(p), c.Room())])
 	c.written += uint64(n)
+	if n < len(p) || c.Room() == 0 {
+		c.full = now
+	}
 	return n, nil
 }
 
@@ -204,7 +209,7 @@ func (c *Conn) Close() {
 func (c *Conn) free() {
 	c.out.drop()
 	c.in.drop()
-	c.segs, c.firstSeg, c.lost, c.held = nil, 0, 0, nil
+	c.segs, c.firstSeg, c.lost, c.came, c.held = nil, 0, 0, 0, nil
 	c.next = c.read
 }
 
@@ -247,6 +252,14 @@ func (c *Conn) Add(now mono.Time, id uint16) bool {
 func (c *Conn) Hint(now mono.Time, id uint16, rtt time.Duration) {
 	if s := c.find(id); s != nil && s.srtt == 0 && rtt > 0 {
 		s.heardRTT(now, rtt)
+	}
+}
+
+// Starting tells whether a subflow's own congestion control still looks for its rate. It finds it only if it always has
+// something to send.
+func (c *Conn) Starting(id uint16, on bool) {
+	if s := c.find(id); s != nil {
+		s.starting = on
 	}
 }
 

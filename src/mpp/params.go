@@ -24,8 +24,12 @@ const (
 	// firstFlight is what a subflow gets before anything is known of it, and floorFlight what it always may have.
 	firstFlight = 64 << 10
 	floorFlight = 16 << 10
-	// slackFlight is beside two round trips of a subflow's rate the time that may be under way: batches, late
-	// acknowledgements.
+	// flightRounds is how many of its own round trips of a subflow's rate may be under way. A kernel that has less than
+	// its congestion window allows takes its connection for one that has nothing to send: bbr never ends its start-up then,
+	// at three times the rate that it has found, and what was lost in a full queue holds all up for another round trip.
+	// What waits unsent is bounded by the socket; this bounds what waits in relays on the way.
+	flightRounds = 3
+	// slackFlight is beside that the time that may be under way: batches, late acknowledgements.
 	slackFlight = 50 * time.Millisecond
 	// unevenFlight is how much of the deviation of acknowledgements comes on top of that: a link with jitter, or whose
 	// losses hold all up, is busy for longer than its round trip says.
@@ -57,6 +61,20 @@ const (
 	maxHeld   = 1024
 	// maxSubflows bounds the subflows of a connection at a time.
 	maxSubflows = 64
+	// fullFor is how long a client that had more to write than there was room for is taken for one that goes on, and
+	// bulkBytes how much must have arrived until a subflow whose kernel still looks for its rate is given all it takes.
+	fullFor   = 500 * time.Millisecond
+	bulkBytes = 1 << 20
+	// feedFor is how long a subflow gets that at most: behind a relay, the kernel's start-up may last for ever. startFlight
+	// times as much may be under way then, as what is acknowledged is behind what the kernel has found, above all when a
+	// loss holds all up.
+	feedFor     = 10 * time.Second
+	startFlight = 3
+	// startShare is the part of the window that one in its start-up may fill at most: a full queue's losses hold it up for
+	// rounds, and the others must have room to go on meanwhile.
+	startShare = 4
+	// aDay, in seconds, bounds predictions.
+	aDay = 86400
 	// scanTail is how many segments are looked at for a tail that another subflow would finish sooner.
 	scanTail = 64
 )

@@ -181,12 +181,18 @@ func (c *Conn) takeAck(now mono.Time, f *Frame) bool {
 			c.ack(c.segs[i])
 		}
 	}
+	told := uint64(maxOffset)
+	if n := len(f.Ranges); n > 0 && f.Flags&FlagComplete == 0 {
+		told = f.Ranges[n-1].To
+	}
 	for _, p := range f.Progress {
-		if s := c.find(p.Subflow); s != nil && !c.advance(now, s, p.Bytes, f.Flags&FlagComplete != 0) {
+		if s := c.find(p.Subflow); s != nil && !c.advance(now, s, p.Bytes, told) {
 			return false
 		}
 	}
+	c.checkCame(now, told)
 	c.dropAcked()
+	c.backWay(now)
 	c.resize(now)
 	return true
 }
@@ -209,11 +215,21 @@ func (c *Conn) ack(seg *segment) {
 		seg.lost = false
 		c.lost--
 	}
+	c.forget(seg)
 	seg.acked = true
 }
 
-// advance notes how much has come on a subflow. What came and is not acknowledged was refused, and is sent again.
-func (c *Conn) advance(now mono.Time, s *subflow, bytes uint64, complete bool) bool {
+// forget takes a segment from those that came without a word about them.
+func (c *Conn) forget(seg *segment) {
+	if seg.came {
+		seg.came = false
+		c.came--
+	}
+}
+
+// advance notes how much has come on a subflow. What came and is not acknowledged was refused, and is sent again, as far
+// as the acknowledgement tells of all ranges: below told.
+func (c *Conn) advance(now mono.Time, s *subflow, bytes, told uint64) bool {
 	if bytes > s.sent {
 		return false
 	}
@@ -225,13 +241,15 @@ func (c *Conn) advance(now mono.Time, s *subflow, bytes uint64, complete bool) b
 		newest = s.fifo[s.head]
 		s.fifo[s.head] = flight{}
 		s.head++
-		c.landed(s, newest.seg)
-		if !newest.seg.acked && newest.seg.flights == 0 {
-			wait := againAfter
-			if !complete {
-				wait *= 4
-			}
-			c.lose(newest.seg, now.Add(wait))
+		seg := newest.seg
+		c.landed(s, seg)
+		switch {
+		case seg.acked || seg.flights > 0:
+		case seg.To <= told:
+			c.lose(seg, now.Add(againAfter))
+		case !seg.came && !seg.lost:
+			seg.came = true
+			c.came++
 		}
 	}
 	s.arrived = bytes
@@ -240,6 +258,15 @@ func (c *Conn) advance(now mono.Time, s *subflow, bytes uint64, complete bool) b
 		s.sample(now, &newest)
 	}
 	return true
+}
+
+// checkCame has those segments sent again that had come, as was told by now, and were refused.
+func (c *Conn) checkCame(now mono.Time, told uint64) {
+	for i := c.firstSeg; c.came > 0 && i < len(c.segs) && c.segs[i].To <= told; i++ {
+		if seg := c.segs[i]; seg.came && !seg.acked {
+			c.lose(seg, now.Add(againAfter))
+		}
+	}
 }
 
 // landed takes one of a segment's copies off a subflow.
@@ -258,6 +285,7 @@ func (c *Conn) recycle(seg *segment) {
 
 // lose has a segment sent again.
 func (c *Conn) lose(seg *segment, after mono.Time) {
+	c.forget(seg)
 	if !seg.acked && !seg.lost {
 		seg.lost, seg.after = true, after
 		c.lost++

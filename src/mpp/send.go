@@ -180,7 +180,7 @@ func (c *Conn) pickNew(now mono.Time, s *subflow) *segment {
 	}
 	n := min(max(avail, 0), int64(s.chunk(now)))
 	// The same amount for every subflow, so that there is always one that is the quickest.
-	if same := int(min(max(avail, 0), BlockBytes)); c.untried(s) || c.declines(now, s, same, int(avail)) {
+	if same := int(min(max(avail, 0), BlockBytes)); c.untried(s) || c.declines(now, s, same, c.backlog(now, s, int(avail))) {
 		return nil
 	}
 	seg := c.newSegment()
@@ -218,6 +218,21 @@ func (c *Conn) untried(s *subflow) bool {
 	return false
 }
 
+// backlog is how much there is to send, as far as plans for a subflow go. A client that writes more than there is room for
+// most likely goes on: then it is what the other side has room for.
+func (c *Conn) backlog(now mono.Time, s *subflow, avail int) int {
+	if now.Sub(c.full) > fullFor {
+		return avail
+	}
+	if s.starting && s.fedUntil == 0 && c.acked >= bulkBytes {
+		s.fedUntil = now.Add(feedFor)
+	}
+	if s.fed(now) {
+		return maxOffset
+	}
+	return max(avail, min(c.p.MaxBuffer, int(c.limit-c.acked))-int(c.sent-c.acked))
+}
+
 // declines reports whether the quicker subflows alone would have all of the backlog there before this one had the
 // next n bytes there: then it would only hold the others up.
 func (c *Conn) declines(now mono.Time, s *subflow, n, backlog int) bool {
@@ -231,12 +246,12 @@ func (c *Conn) declines(now mono.Time, s *subflow, n, backlog int) bool {
 		}
 		rate += o.estimate(now)
 		inflight += o.inflight()
-		way = max(way, o.minRTT(now)/2)
+		way = max(way, o.way(now))
 	}
 	if rate == 0 {
 		return false
 	}
-	theirs := max(way, time.Duration(float64(inflight+backlog)/rate*1e9)-way)
+	theirs := max(way, time.Duration(min(float64(inflight+backlog)/rate, aDay)*1e9)-way)
 	return theirs <= mine
 }
 
@@ -292,6 +307,20 @@ func (c *Conn) checkLate(now mono.Time) {
 // same a round trip later; to send all that again would cost the other subflows more than it gains.
 func (c *Conn) urgent(now mono.Time, f *flight) bool {
 	return f.seg.From < c.acked+headBytes || now > f.late.Add(f.late.Sub(f.at)) || min(c.written, c.limit) < c.sent+headBytes
+}
+
+// backWay finds how long acknowledgements take: they come on the quickest subflow. And it finds how much of the window one
+// subflow may fill.
+func (c *Conn) backWay(now mono.Time) {
+	var back time.Duration
+	for _, s := range c.subs {
+		if half := s.rtt.value(now) / 2; half > 0 && !s.stalled && (back == 0 || half < back) {
+			back = half
+		}
+	}
+	for _, s := range c.subs {
+		s.back, s.most = back, int(c.limit-min(c.limit, c.acked))/startShare
+	}
 }
 
 // resize makes the send buffer fit the subflows: so much must be kept until the slowest has answered.

@@ -12,6 +12,7 @@ type segment struct {
 	acked   bool
 	lost    bool      // to be sent again, not before after
 	after   mono.Time // see lost
+	came    bool      // it has come, but no acknowledgement told of it or that it was refused: there were too many ranges
 	flights int       // on how many subflows it is
 	on      uint64    // on which, by number modulo 64
 	expect  mono.Time // when the first of them should be acknowledged
@@ -49,8 +50,12 @@ type subflow struct {
 	rate      maximum   // bytes per second
 	rtt       minimum
 	srtt      time.Duration // of pings and data
+	back      time.Duration // what acknowledgements take; 0: not known
 	deviation time.Duration // of acknowledgements from their prediction
 	stalled   bool
+	starting  bool      // see Starting
+	most      int       // what may be under way then at most
+	fedUntil  mono.Time // until when it is fed all it takes, if it is starting
 
 	// Receiving.
 	got uint64
@@ -79,13 +84,30 @@ func (s *subflow) minRTT(now mono.Time) time.Duration {
 	return defaultRTT
 }
 
+// way is how long the way to the other side takes at least: a round trip without the way back, which is that of the
+// quickest subflow, as acknowledgements take it.
+func (s *subflow) way(now mono.Time) time.Duration {
+	rtt := s.minRTT(now)
+	if s.back == 0 {
+		return rtt / 2
+	}
+	return max(rtt/2, rtt-s.back)
+}
+
+// fed reports whether the subflow is to get all it takes, since it still looks for its rate.
+func (s *subflow) fed(now mono.Time) bool { return s.starting && now < s.fedUntil }
+
 // allowed is how much may be under way.
 func (s *subflow) allowed(now mono.Time) int {
 	rate := s.rate.value(now)
 	if rate == 0 {
 		return firstFlight
 	}
-	return max(floorFlight, int(rate*(2*s.minRTT(now)+slackFlight+unevenFlight*s.deviation).Seconds()))
+	n := max(floorFlight, int(rate*(flightRounds*2*s.way(now)+slackFlight+unevenFlight*s.deviation).Seconds()))
+	if s.fed(now) {
+		n = max(n, min(startFlight*n, s.most))
+	}
+	return n
 }
 
 // chunk is how much one frame should carry.
@@ -107,9 +129,9 @@ func (s *subflow) estimate(now mono.Time) float64 {
 
 // arrival predicts how long n more bytes take to the other side.
 func (s *subflow) arrival(now mono.Time, n int) time.Duration {
-	way, rate := s.minRTT(now)/2, s.estimate(now)
+	way, rate := s.way(now), s.estimate(now)
 	own := time.Duration(float64(n) / rate * 1e9)
-	queue := time.Duration(float64(s.inflight()+n)/rate*1e9) - way
+	queue := time.Duration(float64(s.inflight()+n)/rate*1e9) - (s.minRTT(now) - way)
 	return max(way+own, queue)
 }
 

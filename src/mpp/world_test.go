@@ -26,6 +26,8 @@ type pipeParams struct {
 	// deviation of each record's delay, in order.
 	grows  bool
 	jitter time.Duration
+	// bbr makes it a kernel, with losses of single packets; wide lets its socket hold what is under way, however much.
+	bbr, wide bool
 	// stalls is how often everything is held up for more than a round trip, as after losses that were lost again.
 	stalls time.Duration
 }
@@ -38,6 +40,7 @@ type pipe struct {
 	free   mono.Time // when all that was written has left
 	last   mono.Time // no delivery before this
 	frozen bool      // delivers nothing
+	kernel *kernel   // nil: a simple one
 	under  []parcel
 }
 
@@ -46,13 +49,47 @@ type parcel struct {
 	bytes []byte
 }
 
-func (p *pipe) writable(now mono.Time) bool { return p.roomAt() <= now }
+func (p *pipe) writable(now mono.Time) bool {
+	if p.kernel != nil {
+		return p.kernel.mayWrite()
+	}
+	return p.roomAt() <= now
+}
 
-// roomAt is when less waits than the queue and the unsent tail of 10 ms.
-func (p *pipe) roomAt() mono.Time { return p.free.Add(-p.queue - chunkTime) }
+// work moves what is in the kernel, and returns when it is to be called again.
+func (p *pipe) work(now mono.Time) mono.Time {
+	if p.kernel == nil {
+		return mono.Never
+	}
+	next := p.kernel.run(now)
+	p.under = append(p.under, p.kernel.out...)
+	p.kernel.out = nil
+	return next
+}
+
+// roomAt is when less waits than the queue and the unsent tail of 10 ms, and, while all is held up, less is under way than
+// two round trips: a congestion window's worth.
+func (p *pipe) roomAt() mono.Time {
+	at := p.free.Add(-p.queue - chunkTime)
+	if p.stalls == 0 {
+		return at
+	}
+	under := 0
+	for _, each := range p.under {
+		under += len(each.bytes)
+	}
+	if float64(under) > p.rate*(4*p.delay+p.queue).Seconds() {
+		at = mono.Max(at, p.under[0].at)
+	}
+	return at
+}
 
 func (p *pipe) write(now mono.Time, b []byte) {
 	const packet = 1400
+	if p.kernel != nil {
+		p.kernel.write(b)
+		return
+	}
 	if p.since == 0 {
 		p.since = now
 	}
@@ -150,6 +187,9 @@ func (w *world) addLink(p pipeParams) *link {
 	}
 	for i := range l.dir {
 		l.dir[i] = &pipe{pipeParams: p, rng: w.rng}
+		if p.bbr {
+			l.dir[i].kernel = newKernel(p, w.rng)
+		}
 	}
 	w.links = append(w.links, l)
 	for _, s := range w.sides {
@@ -258,10 +298,14 @@ func (w *world) step() {
 		for _, l := range w.links {
 			for !l.dead {
 				d := l.dir[end]
-				if !d.writable(w.now) {
-					next = mono.Min(next, d.roomAt())
+				due := d.work(w.now)
+				if next = mono.Min(next, due); !d.writable(w.now) {
+					if d.kernel == nil {
+						next = mono.Min(next, d.roomAt())
+					}
 					break
 				}
+				w.tune(s.conn, l.id, d)
 				rec := s.conn.Poll(w.now, l.id, make([]byte, RecordSpace, RecordSpace+MaxRecord+16))
 				if len(rec) == RecordSpace {
 					break
@@ -297,6 +341,18 @@ func (w *world) step() {
 	}
 	for _, s := range w.sides {
 		s.conn.OnTimeout(w.now)
+	}
+}
+
+// tune does for a kernel what package streams does: the unsent tail follows the pace, and the connection is told of its
+// start-up.
+func (w *world) tune(c *Conn, id uint16, d *pipe) {
+	if k := d.kernel; k != nil && d.wide {
+		k.tail = min(1<<20, max(16<<10, int(k.pace()*chunkTime.Seconds())))
+		c.Starting(id, !k.full)
+	} else if k != nil {
+		info, _ := c.Info(w.now, id)
+		k.tail = min(1<<20, max(16<<10, int(info.Rate*chunkTime.Seconds())))
 	}
 }
 

@@ -40,4 +40,16 @@ const (
 	maxTail  = 1 << 20
 	// retune is how often the unsent tail follows the rate.
 	retune = 100 * time.Millisecond
+	// retuneSoon is how often while it changes.
+	retuneSoon = 10 * time.Millisecond
+	// startGain is a pacing gain, of 256, that bbr has in its start-up only.
+	startGain = 512
+	// maxPace, in bytes per second, is more than any: without pacing the kernel says the greatest number.
+	maxPace = 1 << 40
+	// packetCost is what the kernel counts for a packet in a socket beside its payload.
+	packetCost = 900
+	// minSend is where the kernel's own growth of a socket ends at the soonest; maxSend bounds ours: 200 Mbit/s over
+	// 300 ms, three times.
+	minSend = 2 << 20
+	maxSend = 24 << 20
 )

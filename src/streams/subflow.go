@@ -30,8 +30,7 @@ type subflow struct {
 	first   []byte      // the plaintext of the first record, if that was opened already
 	rest    []byte      // came with the hello, or is the begin of a record
 	writing bool        // a goroutine writes, or has written all there will be; under the stream's lock
-	tuned   time.Time
-	tail    int
+	tuning
 }
 
 func newSubflow(conn net.Conn, id uint16, name string, seal *mpp.Sealer, open *mpp.Opener) *subflow {
@@ -76,7 +75,11 @@ func (k *subflow) write() {
 			k.stream.drop(k)
 			return
 		}
-		k.tune()
+		if before := k.starting; k.tune(k.conn) && k.starting != before {
+			k.stream.mu.Lock()
+			k.stream.conn.Starting(k.id, k.starting)
+			k.stream.mu.Unlock()
+		}
 	}
 }
 
@@ -146,23 +149,6 @@ func (k *subflow) next(b []byte, idle bool) []byte {
 		_ = tcp.CloseWrite()
 	}
 	return nil
-}
-
-// tune lets so much wait unsent in the socket as leaves in a few milliseconds.
-func (k *subflow) tune() {
-	if time.Since(k.tuned) < retune {
-		return
-	}
-	k.tuned = time.Now()
-	s := k.stream
-	s.mu.Lock()
-	info, _ := s.conn.Info(s.clock(), k.id)
-	s.mu.Unlock()
-	want := min(maxTail, max(minTail, int(info.Rate*tailTime.Seconds())))
-	if want > k.tail*5/4 || want < k.tail*3/4 {
-		k.tail = want
-		setInt(k.conn, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, want)
-	}
 }
 
 // read takes records until the end; a buffer is held only while there is something to read.
