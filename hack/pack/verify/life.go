@@ -87,7 +87,9 @@ func (l life) calls(line string) []string {
 	l.m.root.Calls()
 	out, status := l.m.root.Sh(nil, line)
 	l.check(status == 0 || strings.HasPrefix(line, "!"), "%s: status %d: %s", line, status, out)
-	return l.m.root.Calls()
+	calls := l.m.root.Calls()
+	l.check(!slices.ContainsFunc(calls, func(c string) bool { return strings.HasPrefix(c, "lost ") }), "%s: procd would not get the service: %q", line, calls)
+	return calls
 }
 
 func (l life) live() {

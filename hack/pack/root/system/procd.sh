@@ -21,7 +21,11 @@ procd_add_validation() {
 	"$@"
 }
 procd_send_signal() { record "signal $*"; }
-procd_set_config_changed() { record "changed $*"; }
+# The real one begins a new message, in the place of the service that is being described.
+procd_set_config_changed() {
+	record "changed $*"
+	[ -z "$described" ] || record "lost $described"
+}
 uci_validate_section() {
 	record "validate $1 $2 $3"
 	[ ! -e /tmp/invalid ]
