@@ -73,6 +73,7 @@ var sections = []section{
 	{"engine", "the engine alone: packets per second, allocations, nanoseconds per stage", (*bench).engine, 0, 20 * time.Second},
 	{"proxy", "relays between two unshaped networks: forwarding, ours, and others'", (*bench).proxies, 0, 300 * time.Second},
 	{"proxyshare", "the proxy's direct connections beside forwarding with NAT, in turn", (*bench).proxyShare, 5 * time.Second, 45 * time.Second},
+	{"proxymemory", "memory of many proxied connections, idle and busy", (*bench).proxyMemory, 80 * time.Second, 0},
 	{"mppold", "old limits of proxies over several connections, beside one that has them", (*bench).oldLimits, 0, 120 * time.Second},
 	{"mpp", "the multipath proxy over the 16 profiles (PROFILE=name,name chooses)", (*bench).mppProfiles, 0, 960 * time.Second},
 }

@@ -28,7 +28,7 @@ func (d *direct) lay(cables int) error {
 			return err
 		}
 	}
-	defer allowCubic()() // for as long as the namespaces are given it
+	defer allowCubic()()                          // for as long as the namespaces are given it
 	for _, ns := range []string{router, server} { // the tests' ends use cubic; so do the relays
 		if _, err := command("ip", "netns", "exec", ns, "sysctl", "-qw", "net.ipv4.tcp_congestion_control=cubic"); err != nil {
 			return err

@@ -24,7 +24,7 @@ const (
 )
 
 // runTCP plays one end of a transfer if this process was started for it, and ends the process then.
-// Words: serve | send|receive ADDRESS SECONDS [PROXY] | connects ADDRESS SECONDS [PROXY] | idle ADDRESS NUMBER [PROXY]
+// Words: serve | send|receive ADDRESS SECONDS [PROXY] | connects ADDRESS SECONDS [PROXY] | idle|busy ADDRESS NUMBER [PROXY]
 // | stripes | stripe ADDRESS SECONDS FROM DEVICE DEVICE.
 // What the client wants is told to the server in the first byte.
 func runTCP() {
@@ -40,6 +40,8 @@ func runTCP() {
 		err = connectsTCP(words)
 	case "idle":
 		err = idleTCP(words)
+	case "busy":
+		err = busyTCP(words)
 	case "stripes":
 		err = serveStripes()
 	case "stripe":

@@ -134,7 +134,12 @@ func (x *remoteProxy) peer(name string) (config.Peer, bool) {
 // handle serves one stream: a SOCKS5 request and its answer, then bytes.
 func (x *remoteProxy) handle(ctx context.Context, name string, s *streams.Stream) {
 	stop := context.AfterFunc(ctx, s.Abort)
-	defer stop()
+	relays := false
+	defer func() {
+		if !relays {
+			stop()
+		}
+	}()
 	c, ok := x.peer(name)
 	_ = s.SetReadDeadline(time.Now().Add(requestTime))
 	q, err := socks.ReadRequest(s)
@@ -156,7 +161,11 @@ func (x *remoteProxy) handle(ctx context.Context, name string, s *streams.Stream
 		_ = out.Close()
 		return
 	}
-	socks.Relay(s, out, socks.DefaultIdle)
+	relays = true
+	go func() { // its stack is still small
+		defer stop()
+		socks.Relay(s, out, socks.DefaultIdle)
+	}()
 }
 
 // reach does what the request asks for.

@@ -31,7 +31,7 @@ const (
 	// ends of it are in it.
 	idleBytes = 64 << 10
 	// idleDirectBytes is the same for a direct connection.
-	idleDirectBytes = 16 << 10
+	idleDirectBytes = 13 << 10
 	// busyStreams are those that move busyLength bytes each at the same time, through pools that are as small for them as
 	// the router's and the server's are for 500; MPPROXY_BUSY sets another number.
 	busyStreams = 50

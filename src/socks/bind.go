@@ -8,7 +8,7 @@ import (
 )
 
 // bind waits for one connection from the peer that the client named, and answers twice (RFC 1928, 4 and 6).
-func (s *Server) bind(whole context.Context, conn *net.TCPConn, client Client, from Address) error {
+func (s *Server) bind(whole context.Context, conn *net.TCPConn, client Client, from Address) (rest func(), err error) {
 	binder, ok := s.Connector.(Binder)
 	if !ok {
 		binder = &localBinder{s}
@@ -24,11 +24,11 @@ func (s *Server) bind(whole context.Context, conn *net.TCPConn, client Client, f
 	if err != nil {
 		if told { // the second answer
 			_, _ = conn.Write(AppendReply(nil, CodeOf(err), Address{}))
-			return nil
+			return nil, nil
 		}
-		return err
+		return nil, err
 	}
-	return s.relay(whole, conn, from, out, AppendReply(nil, Succeeded, peer))
+	return s.relay(whole, conn, from, out, AppendReply(nil, Succeeded, peer)), nil
 }
 
 // localBinder binds on this machine.

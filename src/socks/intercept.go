@@ -90,23 +90,25 @@ func original6(fd int) (netip.AddrPort, error) {
 // ServeIntercepted accepts connections that clients made to somewhere else and that were led here, connects them to
 // where they were meant to go, and relays. It returns when ctx has ended and all are gone. The listener is closed.
 func (s *Server) ServeIntercepted(ctx context.Context, l *net.TCPListener, original Original) error {
-	return s.accept(ctx, l, func(ctx context.Context, conn *net.TCPConn, client Client) {
-		s.intercept(ctx, conn, client, original)
+	return s.accept(ctx, l, func(ctx context.Context, conn *net.TCPConn, client Client) func() {
+		return s.intercept(ctx, conn, client, original)
 	})
 }
 
-// intercept is one client from its connection to its end. What fails is reset, as if the destination had done so.
-func (s *Server) intercept(ctx context.Context, conn *net.TCPConn, client Client, original Original) {
+// intercept is one client from its connection to its end, but for what is relayed. What fails is reset, as if the destination had done so.
+func (s *Server) intercept(ctx context.Context, conn *net.TCPConn, client Client, original Original) (rest func()) {
 	to, err := original(conn)
 	if err != nil || !s.Guard.allows(to) {
 		s.counts.badRequests.Add(1)
 		abort(conn)
-		return
+		return nil
 	}
 	s.note(ctx, conn, func(c *Connection) { c.To = FromAddrPort(to) })
 	s.counts.intercepted.Add(1)
-	if err := s.connect(ctx, conn, client, FromAddrPort(to), func(Address) []byte { return nil }); err != nil {
+	rest, err = s.connect(ctx, conn, client, FromAddrPort(to), func(Address) []byte { return nil })
+	if err != nil {
 		s.counts.failed.Add(1)
 		abort(conn)
 	}
+	return rest
 }

@@ -245,8 +245,12 @@ func (s *Server) Serve(ctx context.Context, l *net.TCPListener) error {
 	return s.accept(ctx, l, s.serve)
 }
 
+// handler serves a client; what is left to be done for it then, if anything, is rest. That gets a goroutine of its own, whose
+// stack is still small: most connections do nothing but wait for most of their time.
+type handler func(ctx context.Context, conn *net.TCPConn, client Client) (rest func())
+
 // accept gives every client to handle, in a goroutine of its own.
-func (s *Server) accept(ctx context.Context, l *net.TCPListener, handle func(context.Context, *net.TCPConn, Client)) error {
+func (s *Server) accept(ctx context.Context, l *net.TCPListener, handle handler) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer s.wg.Wait()
 	defer cancel()
@@ -277,7 +281,7 @@ func (s *Server) accept(ctx context.Context, l *net.TCPListener, handle func(con
 }
 
 // admit starts a client's goroutine, if it may come in.
-func (s *Server) admit(ctx context.Context, conn *net.TCPConn, handle func(context.Context, *net.TCPConn, Client)) {
+func (s *Server) admit(ctx context.Context, conn *net.TCPConn, handle handler) {
 	from, ok := conn.RemoteAddr().(*net.TCPAddr)
 	if !ok || !s.allowed(from.AddrPort().Addr().Unmap()) {
 		s.counts.strangers.Add(1)
@@ -307,14 +311,26 @@ func (s *Server) admit(ctx context.Context, conn *net.TCPConn, handle func(conte
 	}
 	s.counts.accepted.Add(1)
 	s.wg.Go(func() {
-		handle(ctx, conn, Client{From: from.AddrPort()})
-		_ = conn.Close()
-		s.mu.Lock()
-		s.hasAsked(c)
-		delete(s.open, conn)
-		s.mu.Unlock()
-		s.counts.active.Add(-1)
+		rest := handle(ctx, conn, Client{From: from.AddrPort()})
+		if rest == nil {
+			s.leave(conn, c)
+			return
+		}
+		s.wg.Go(func() {
+			rest()
+			s.leave(conn, c)
+		})
 	})
+}
+
+// leave is a client's end.
+func (s *Server) leave(conn *net.TCPConn, c *Connection) {
+	_ = conn.Close()
+	s.mu.Lock()
+	s.hasAsked(c)
+	delete(s.open, conn)
+	s.mu.Unlock()
+	s.counts.active.Add(-1)
 }
 
 // closeAll ends what all clients have: one whose destination takes nothing, or says nothing, would else stay.
@@ -330,8 +346,8 @@ func (s *Server) allowed(a netip.Addr) bool {
 	return slices.ContainsFunc(s.Allow, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-// serve is one client from greeting to end.
-func (s *Server) serve(ctx context.Context, conn *net.TCPConn, client Client) {
+// serve is one client from greeting to end, but for what is relayed.
+func (s *Server) serve(ctx context.Context, conn *net.TCPConn, client Client) (rest func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	_ = conn.SetDeadline(time.Now().Add(s.Patience))
@@ -341,17 +357,17 @@ func (s *Server) serve(ctx context.Context, conn *net.TCPConn, client Client) {
 		if code := Code(0); errors.As(err, &code) {
 			_, _ = conn.Write(AppendReply(nil, code, Address{}))
 		}
-		return
+		return nil
 	}
 	_ = conn.SetDeadline(time.Time{})
 	s.note(ctx, conn, func(c *Connection) { c.User, c.To = client.User, q.To })
 	switch {
 	case q.Command == Connect:
 		s.counts.connects.Add(1)
-		err = s.connect(ctx, conn, client, q.To, func(bound Address) []byte { return AppendReply(nil, Succeeded, bound) })
+		rest, err = s.connect(ctx, conn, client, q.To, func(bound Address) []byte { return AppendReply(nil, Succeeded, bound) })
 	case q.Command == Bind && s.Options.Bind:
 		s.counts.binds.Add(1)
-		err = s.bind(ctx, conn, client, q.To)
+		rest, err = s.bind(ctx, conn, client, q.To)
 	case q.Command == Associate && s.UDP:
 		s.counts.associations.Add(1)
 		err = s.associate(ctx, conn, client, q.To)
@@ -365,6 +381,7 @@ func (s *Server) serve(ctx context.Context, conn *net.TCPConn, client Client) {
 		_ = conn.SetWriteDeadline(time.Now().Add(handshakeTime))
 		_, _ = conn.Write(AppendReply(nil, CodeOf(err), Address{}))
 	}
+	return rest
 }
 
 // negotiate reads greeting, password and request.
@@ -419,28 +436,29 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// connect reaches the destination and relays until the end, after an answer.
-func (s *Server) connect(ctx context.Context, conn *net.TCPConn, client Client, to Address, answer func(bound Address) []byte) error {
+// connect reaches the destination and answers; rest relays until the end.
+func (s *Server) connect(ctx context.Context, conn *net.TCPConn, client Client, to Address, answer func(bound Address) []byte) (rest func(), err error) {
 	dial, cancel := context.WithTimeout(ctx, dialTime)
 	out, bound, err := s.Connector.Connect(dial, client, to)
 	cancel()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return s.relay(ctx, conn, to, out, answer(bound))
+	return s.relay(ctx, conn, to, out, answer(bound)), nil
 }
 
-// relay answers and then copies until the end.
-func (s *Server) relay(ctx context.Context, conn *net.TCPConn, to Address, out Stream, answer []byte) error {
+// relay answers; rest copies until the end.
+func (s *Server) relay(ctx context.Context, conn *net.TCPConn, to Address, out Stream, answer []byte) (rest func()) {
 	s.note(ctx, conn, func(c *Connection) { c.To, c.Out = to, out })
 	if _, err := conn.Write(answer); err != nil {
 		abort(out)
 		return nil
 	}
-	up, down := s.copy(conn, out)
-	s.counts.up.Add(up)
-	s.counts.down.Add(down)
-	return nil
+	return func() {
+		up, down := s.copy(conn, out)
+		s.counts.up.Add(up)
+		s.counts.down.Add(down)
+	}
 }
 
 func (s *Server) copy(conn *net.TCPConn, out Stream) (up, down uint64) {
