@@ -257,11 +257,15 @@ func TestLocalZone(t *testing.T) {
 func TestRecentCaps(t *testing.T) {
 	m := newRecent(nil)
 	for i, c := range []struct {
-		state stats.CapState
-		link  stats.LinkState
-	}{{stats.CapBelow, stats.LinkUp}, {stats.CapWarn, stats.LinkUp}, {stats.CapWarn, stats.LinkUp}, {stats.CapReached, stats.LinkUp}, {stats.CapBelow, stats.LinkUp}, {stats.CapReached, stats.LinkCap}} {
+		state  stats.CapState
+		link   stats.LinkState
+		action string
+	}{
+		{stats.CapBelow, stats.LinkUp, "slow"}, {stats.CapWarn, stats.LinkUp, "slow"}, {stats.CapWarn, stats.LinkUp, "slow"}, {stats.CapReached, stats.LinkUp, "slow"},
+		{stats.CapBelow, stats.LinkUp, "stop"}, {stats.CapReached, stats.LinkUp, "stop"}, {stats.CapReached, stats.LinkCap, "stop"},
+	} {
 		s := routerStatus(stats.SessionUp, stats.PathUp, stats.PathUp, c.link)
-		s.Links[1].Cap = &stats.Cap{State: c.state, UsedBytes: 12.4e9, LimitBytes: 50e9}
+		s.Links[1].Cap = &stats.Cap{State: c.state, Action: c.action, UsedBytes: 12.4e9, LimitBytes: 50e9}
 		m.sample(int64(i), s)
 	}
 	var got []string

@@ -154,7 +154,8 @@ func (m *recent) noticeCap(now int64, l stats.Link, first bool) {
 	}
 	old, known := m.caps[l.Name]
 	m.caps[l.Name] = l.Cap.State
-	if !known || first || old == l.Cap.State || l.State == stats.LinkCap {
+	told := l.Cap.State == stats.CapReached && l.Cap.Action == "stop"
+	if !known || first || old == l.Cap.State || told {
 		return
 	}
 	kind := map[stats.CapState]string{stats.CapWarn: "cap_warn", stats.CapReached: "cap_reached"}[l.Cap.State]
