@@ -138,7 +138,7 @@ func (c *Client) keep(s *Stream, w Way, ids *atomic.Uint32) {
 	pause := firstRedial
 	for {
 		if k := c.connect(s, w, ids); k != nil {
-			if k.run(); k.heard { // the way leads there, whatever ended this subflow
+			if k.run(); k.heard.Load() { // the way leads there, whatever ended this subflow
 				pause = firstRedial
 			}
 		}
@@ -154,7 +154,7 @@ func (c *Client) keep(s *Stream, w Way, ids *atomic.Uint32) {
 // connect sets one subflow up; nil if that failed.
 func (c *Client) connect(s *Stream, w Way, ids *atomic.Uint32) *subflow {
 	if k, ok := c.take(w); ok {
-		return warmSubflow(s, w, k, ids)
+		return c.warmSubflow(s, w, k, ids)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), dialTime)
 	defer cancel()

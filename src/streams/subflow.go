@@ -25,7 +25,7 @@ type subflow struct {
 	open    *mpp.Opener
 	hello   []byte      // goes before the first record
 	greeted atomic.Bool // the hello has gone, or there was none
-	heard   bool        // something authentic has come
+	heard   atomic.Bool // something authentic has come
 	unheard func()      // called if the other side closed without a word; may be nil
 	first   []byte      // the plaintext of the first record, if that was opened already
 	rest    []byte      // came with the hello, or is the begin of a record
@@ -55,7 +55,7 @@ var (
 
 // run reads until the subflow is dead or the stream is over.
 func (k *subflow) run() {
-	if err := k.read(); !k.heard && k.unheard != nil && k.greeted.Load() && !errors.Is(err, net.ErrClosed) {
+	if err := k.read(); !k.heard.Load() && k.unheard != nil && k.greeted.Load() && !errors.Is(err, net.ErrClosed) {
 		k.unheard()
 	}
 	k.stream.drop(k)
@@ -264,7 +264,7 @@ func (k *subflow) records(b []byte) (used int, err error) {
 			break
 		}
 		used += took
-		k.heard = true
+		k.heard.Store(true)
 		s.mu.Lock()
 		err = s.conn.Receive(s.clock(), k.id, plain)
 		s.mu.Unlock()

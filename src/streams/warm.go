@@ -17,6 +17,10 @@ const (
 	// warmEach is how many wait for each way that is in use, and warmFor how long after its last use.
 	warmEach = 2
 	warmFor  = 30 * time.Second
+	// warmAnswer, and warmRounds round trips, is how long one may be without an answer once a stream has it: what was on
+	// the way may have changed while it waited, as a box that now strips the kernel's MPTCP of its options.
+	warmAnswer = 3 * time.Second
+	warmRounds = 4
 )
 
 // warmed is a subflow that has said hello and waits for a stream.
@@ -142,7 +146,7 @@ func (c *Client) Close() {
 }
 
 // warmSubflow makes a subflow of a stream of one that waited.
-func warmSubflow(s *Stream, w Way, k warmed, ids *atomic.Uint32) *subflow {
+func (c *Client) warmSubflow(s *Stream, w Way, k warmed, ids *atomic.Uint32) *subflow {
 	id := ids.Add(1)
 	if id > 0xffff {
 		_ = k.conn.Close()
@@ -154,5 +158,27 @@ func warmSubflow(s *Stream, w Way, k warmed, ids *atomic.Uint32) *subflow {
 		_ = k.conn.Close()
 		return nil
 	}
+	time.AfterFunc(warmAnswer+warmRounds*k.rtt, func() {
+		select {
+		case <-s.over:
+		default:
+			if !f.heard.Load() {
+				c.discard(w.Key) // those that wait beside it are most likely no better
+				_ = f.conn.Close()
+			}
+		}
+	})
 	return f
+}
+
+// discard closes what waits for a way.
+func (c *Client) discard(key string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := c.shelves[key]; s != nil {
+		for _, k := range s.ready {
+			_ = k.conn.Close()
+		}
+		s.ready = nil
+	}
 }

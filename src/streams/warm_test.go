@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // TestWarm opens streams over subflows that were set up before: no connection is dialled for the second.
@@ -43,6 +44,48 @@ func TestWarm(t *testing.T) {
 	}
 	b.client.Close()
 }
+
+// TestWarmGoneSilent: a subflow that waited and then answers nothing is replaced by a new one within seconds, and none of
+// those that waited beside it is used.
+func TestWarmGoneSilent(t *testing.T) {
+	b := newBed(t, mirror)
+	var dials atomic.Int64
+	ways := b.ways(1)
+	plain := ways[0].Dial
+	ways[0].Key = "loop"
+	ways[0].Dial = func(ctx context.Context) (net.Conn, error) {
+		if n := dials.Add(1); n == 2 || n == 3 { // those that wait
+			near, far := net.Pipe()
+			t.Cleanup(func() { _ = far.Close() })
+			go func() { _, _ = io.Copy(io.Discard, far) }()
+			return near, nil
+		}
+		return plain(ctx)
+	}
+	for range 2 {
+		s, err := b.client.Open(ways)
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		roundTrip(t, s, content(300_000))
+		if took := time.Since(begin); took > deadline(warmAnswer) {
+			t.Errorf("it took %v", took)
+		}
+		settle(t, func() bool {
+			b.client.mu.Lock()
+			defer b.client.mu.Unlock()
+			return b.client.shelves["loop"] != nil && len(b.client.shelves["loop"].ready) == warmEach
+		})
+	}
+	if n := dials.Load(); n < 4 {
+		t.Errorf("%d dials", n)
+	}
+	b.client.Close()
+}
+
+// deadline is what a silence of so long may take in all.
+func deadline(silence time.Duration) time.Duration { return silence + 8*time.Second }
 
 // TestBadRelays has one good way and others that refuse, garble, swallow, and answer with something else.
 func TestBadRelays(t *testing.T) {
