@@ -141,7 +141,7 @@ func (l *localProxy) ask(ctx context.Context, client socks.Client, route *config
 		return nil, err
 	}
 	l.mu.Lock()
-	if len(l.who) > manyStreams {
+	if len(l.who) > max(manyStreams, 2*l.alive) { // seldom: looking at all of them for each new one would take ever longer
 		l.forgetEnded()
 	}
 	l.who[s.MID()] = whose{[2]string{client.From.Addr().Unmap().String(), q.To.String()}, far, route}

@@ -36,6 +36,7 @@ type localProxy struct {
 	root   *session.Keys // whose export the client has; the loop's
 	mu     sync.Mutex
 	who    map[uint64]whose // by MID
+	alive  int              // how many of them lived when that was looked at; under mu
 	counts struct{ multipath, plain, tunnelled, fallbacks, retries, mptcp atomic.Uint64 }
 	why    string          // of the last fallback, under mu
 	others map[string]*far // remotes that have no session, by name; under mu
@@ -97,7 +98,7 @@ func (l *localProxy) status() *stats.Proxy {
 			out.Streams = append(out.Streams, streamStatus(info, who.shown))
 		}
 	}
-	l.who = alive
+	l.who, l.alive = alive, len(alive)
 	for _, s := range servers {
 		out.Streams = append(out.Streams, s.direct(shownStreams-len(out.Streams))...)
 	}

@@ -155,7 +155,7 @@ func (l *localProxy) forgetEnded() {
 			alive[info.MID] = w
 		}
 	}
-	l.who = alive
+	l.who, l.alive = alive, len(alive)
 }
 
 // followLinks lets streams use links that came up after they began.
