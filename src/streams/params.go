@@ -38,6 +38,8 @@ const (
 	tailTime = 10 * time.Millisecond
 	minTail  = 16 << 10
 	maxTail  = 1 << 20
+	// tuneFrom is how much a subflow must have sent until its socket is looked at: most never do.
+	tuneFrom = 64 << 10
 	// retune is how often the unsent tail follows the rate.
 	retune = 100 * time.Millisecond
 	// retuneSoon is how often while it changes.
