@@ -55,9 +55,9 @@ func (r *Report) Real(m Machine) {
 	if m.Rootfs != "" {
 		r.realRoot(m)
 	} else {
-		r.Skip("installation in a real root file system of OpenWrt (OPENWRT_ROOT=folder)")
+		r.Skip("installation in a real root file system of OpenWrt, and the services under its procd (OPENWRT_ROOT=folder)")
 	}
-	r.Skip("the services under a real procd, the handler under a real netifd, the zone under a real fw4: they need a running OpenWrt")
+	r.Skip("the handler under a real netifd, the zone under a real fw4: they need a running OpenWrt")
 	if m.SDK != "" {
 		r.realSDK(m)
 	} else {
@@ -182,6 +182,7 @@ func (r *Report) realRoot(m Machine) {
 	in(remove...)
 	after, err := os.ReadFile(filepath.Join(at, "etc/config/firewall"))
 	r.Check(err == nil && string(after) == string(before), "%s: the firewall's configuration is another after removal", what)
+	r.live(at, strings.Join(append(install, "/tmp/"+filepath.Base(found[0])), " "))
 }
 
 // realSDK compares the source packages with the prebuilt one.
