@@ -54,6 +54,7 @@ var profiles = []struct {
 	{"lte_starlink", profileLink{40, 35, 8, 0, 0}, profileLink{100, 50, 25, 1, 0}},
 	{"lte_geo", profileLink{40, 35, 0, 0, 0}, profileLink{20, 320, 20, 0.5, 0}},
 	{"congested", profileLink{20, 50, 20, 2, 0}, profileLink{15, 60, 25, 2, 0}},
+	{"slow", profileLink{50, 20, 0, 0, 0}, profileLink{2, 200, 0, 0, 0}},
 	{"stalling", profileLink{50, 20, 0, 0, 1}, profileLink{50, 20, 0, 0, 1}},
 	{"stalling_geo", profileLink{40, 35, 0, 0, 0}, profileLink{20, 320, 0, 0, 1}},
 }
