@@ -228,10 +228,13 @@ func (c *Conn) backlog(now mono.Time, s *subflow, avail int) int {
 		s.fedUntil = now.Add(feedFor)
 	}
 	if s.fed(now) {
-		return maxOffset
+		return endless
 	}
 	return max(avail, min(c.p.MaxBuffer, int(c.limit-c.acked))-int(c.sent-c.acked))
 }
+
+// endless is a backlog in bytes that no subflows have there before any other; it fits into the int of a 32-bit router.
+const endless = 1 << 30
 
 // declines reports whether the quicker subflows alone would have all of the backlog there before this one had the
 // next n bytes there: then it would only hold the others up.
