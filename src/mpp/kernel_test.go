@@ -45,7 +45,7 @@ type kernel struct {
 	limited                  int // up to this delivered, samples say less than the link can
 	nextRound                int
 	bw                       [10]float64 // most of each round
-	round                    int
+	round, pushed            int
 	fullBW                   float64
 	fullRounds               int
 	full, drained            bool
@@ -240,8 +240,11 @@ func (k *kernel) acknowledge(p *packet) {
 		}
 		k.least, k.leastAt = rtt, now
 	}
-	if k.probeEnd != 0 && now > k.probeEnd {
-		k.probeEnd = 0
+	if k.probeEnd != 0 {
+		k.limited = max(1, k.delivered+k.inflight)
+		if now > k.probeEnd {
+			k.probeEnd = 0
+		}
 	}
 	if k.limited > 0 && k.delivered > k.limited {
 		k.limited = 0
@@ -250,11 +253,13 @@ func (k *kernel) acknowledge(p *packet) {
 	if begins {
 		k.nextRound = k.delivered
 		k.round++
-		k.bw[k.round%len(k.bw)] = 0
 	}
 	k.firstSent = p.at
 	if span := max(now.Sub(p.deliveredAt), p.at.Sub(p.firstSent)); span >= k.least {
 		if rate := float64(k.delivered-p.delivered) / span.Seconds(); !p.limited || rate >= k.rateNow() {
+			for ; k.pushed < k.round; k.pushed++ { // what was not measured does not age
+				k.bw[(k.pushed+1)%len(k.bw)] = 0
+			}
 			k.bw[k.round%len(k.bw)] = max(k.bw[k.round%len(k.bw)], rate)
 		}
 	}
