@@ -126,6 +126,13 @@ func (l *localProxy) ask(ctx context.Context, client socks.Client, route *config
 	if len(ways) == 0 && far.names.await(first) {
 		ways = l.waysTo(ctx, far, route)
 	}
+	for len(ways) == 0 && time.Since(l.portal.run.started) < firstSubflow && first.Err() == nil { // the links are just being found
+		select {
+		case <-time.After(startLook):
+		case <-first.Done():
+		}
+		ways = l.waysTo(ctx, far, route)
+	}
 	if len(ways) == 0 {
 		return nil, errNoWay
 	}

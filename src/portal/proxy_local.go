@@ -19,6 +19,8 @@ import (
 const (
 	// firstSubflow is how long the first subflow may take before the server counts as out of reach.
 	firstSubflow = 3 * time.Second
+	// startLook is how often a connection that came before any link was found looks again.
+	startLook = 20 * time.Millisecond
 	// maxSubflowsVia bounds the subflows of one way; a route's weight asks for them.
 	maxSubflowsVia = 8
 	// shownStreams bounds the connections in status.
