@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"mpproxy/src/engine/enginetest"
+	"mpproxy/src/linksim/traffic"
 )
 
 func main() {
@@ -35,6 +36,7 @@ func main() {
 	flag.StringVar(&o.profile, "profile", "balanced", "latency, balanced or throughput")
 	flag.StringVar(&o.scheduler, "scheduler", "earliest", "earliest, greedy, weighted or redundant")
 	flag.StringVar(&o.congestion, "congestion", "bbr", "bbr, cubic, newreno or none")
+	within := flag.String("inner", "cubic", "congestion control of the flow inside: cubic, bbr or quic")
 	alone := flag.Bool("alone", false, "show also what the same flow gets over the best of the links alone, and sort by the share of that")
 	flag.BoolVar(&o.keep, "keep", false, "take no path from flows when the gain is below one")
 	flag.BoolVar(&o.call, "call", false, "a call beside the flow: its delay and loss are shown")
@@ -54,6 +56,11 @@ func main() {
 		choices(*only, *seeds, *workers, !*up, o)
 		return
 	}
+	inner, ok := traffic.ParseControl(*within)
+	if !ok {
+		fmt.Fprintln(os.Stderr, "sweep: -inner is cubic, bbr or quic")
+		os.Exit(2)
+	}
 	cells := enginetest.Profiles()
 	if *set == "grid" {
 		cells = enginetest.Grid()
@@ -63,7 +70,7 @@ func main() {
 	}
 	var chosen []enginetest.Cell
 	for _, c := range cells {
-		if c.Adjust, c.Call = adjust, o.call; strings.Contains(c.Name, *only) {
+		if c.Adjust, c.Call, c.Inner = adjust, o.call, inner; strings.Contains(c.Name, *only) {
 			chosen = append(chosen, c)
 		}
 	}

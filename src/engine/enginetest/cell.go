@@ -24,6 +24,8 @@ type Cell struct {
 	Tracer engine.Tracer
 	// Adjust, if set, changes the tunnels' parameters.
 	Adjust func(p *engine.Params)
+	// Inner is the congestion control of the TCP flow.
+	Inner traffic.Control
 	// Call puts a call of 50 packets a second beside the TCP flow.
 	Call bool
 }
@@ -57,12 +59,17 @@ const (
 
 // Bulk puts one TCP connection without end into the world, down from the server or up to it.
 func (w *World) Bulk(down bool, begin time.Duration) (*traffic.Sender, *traffic.Receiver) {
+	return w.Transfer(down, begin, traffic.Cubic)
+}
+
+// Transfer is Bulk under a congestion control.
+func (w *World) Transfer(down bool, begin time.Duration, control traffic.Control) (*traffic.Sender, *traffic.Receiver) {
 	from, to := w.Router, w.Server
 	a, b := netip.AddrPortFrom(ClientAddr, 40001), netip.AddrPortFrom(ServerAddr, 5001)
 	if down { // a connection of its own, also beside one up
 		from, to, a, b = to, from, b, netip.AddrPortFrom(ClientAddr, 40000)
 	}
-	s := traffic.NewSender(traffic.Config{Local: a, Remote: b, MTU: innerMTU, Start: w.Now.Add(begin)})
+	s := traffic.NewSender(traffic.Config{Local: a, Remote: b, MTU: innerMTU, Start: w.Now.Add(begin), Control: control})
 	r := traffic.NewReceiver(b, a, innerMTU)
 	from.Apps = append(from.Apps, s)
 	to.Apps = append(to.Apps, r)
@@ -92,7 +99,7 @@ func (c Cell) Run(seed uint64, down bool) Result {
 	if c.Tracer != nil {
 		w.Tell(c.Tracer)
 	}
-	s, rcv := w.Bulk(down, 300*time.Millisecond)
+	s, rcv := w.Transfer(down, 300*time.Millisecond, c.Inner)
 	began := w.Now.Add(300 * time.Millisecond)
 	var samples []int64
 	const step = 100 * time.Millisecond

@@ -26,6 +26,9 @@ type ackEvent struct {
 	firstAcked, lastAcked   mono.Time // times of sending, never retransmitted
 	firstSacked, lastSacked mono.Time
 	retransAcked            bool
+	rate                    rateSample
+	rtt                     time.Duration // the newest segment's; 0 = none
+	flight                  int           // segments, before
 }
 
 // onAck goes through an acknowledgement in Linux's order: SACKs, the cumulative part, the round trip, losses and
@@ -36,7 +39,7 @@ func (s *Sender) onAck(now mono.Time, seg *segment) {
 		return
 	}
 	e := &ackEvent{now: now, echo: seg.echo, unaBefore: s.una, delivered: s.delivered, losses: s.board.losses,
-		ece: s.ecn && seg.flags&flagECE != 0, reordered: s.nxt, highestBefore: s.rack.highest}
+		ece: s.ecn && seg.flags&flagECE != 0, reordered: s.nxt, highestBefore: s.rack.highest, flight: s.board.inFlight()}
 	ack := max(seg.ack, s.una)
 	s.wndEnd = max(s.wndEnd, seg.ack+seg.window)
 	blocks := s.takeDSACK(e, seg)
@@ -117,6 +120,10 @@ func (s *Sender) sackOne(e *ackEvent, n int64) {
 // arrived books a segment that the receiver has for the first time.
 func (s *Sender) arrived(e *ackEvent, p *sent) {
 	s.delivered++
+	if e.rate.take(p) {
+		s.firstAt = p.at
+	}
+	s.arrivedAt = e.now
 	e.priorSent = max(e.priorSent, p.delivered)
 	s.rack.onDelivered(e.now, p, s.rtt.least)
 }
@@ -179,7 +186,12 @@ func (s *Sender) takeRTT(e *ackEvent) {
 	if s.rtt.least == 0 || short < s.rtt.least {
 		s.rtt.least = short
 	}
+	e.rtt = short
 	s.rtt.sample(long, s.una, s.nxt)
+	if s.cfg.Control == BBR {
+		return
+	}
+	s.cubic.noTrain = s.cfg.Control == QUIC
 	if s.cubic.sample(e.now, short, s.cwnd, s.cwnd < s.ssthresh, s.una, s.nxt) && s.cwnd < s.ssthresh {
 		s.ssthresh = s.cwnd
 	}

@@ -35,6 +35,7 @@ type cubic struct {
 	roundEnd            uint64
 	roundRTT            time.Duration
 	samples             int
+	noTrain             bool // only the delay counts
 }
 
 // perAck returns how many acknowledged segments it takes for the window to grow by one.
@@ -79,7 +80,7 @@ func (c *cubic) reduce(cwnd int) int {
 
 // timeout forgets the path, as Linux does on entering Loss.
 func (c *cubic) timeout(now mono.Time, nxt uint64) {
-	*c = cubic{}
+	*c = cubic{noTrain: c.noTrain}
 	c.round(now, nxt)
 }
 
@@ -105,7 +106,7 @@ func (c *cubic) sample(now mono.Time, rtt time.Duration, cwnd int, slowStart boo
 	}
 	if now.Sub(c.lastAck) <= hystartAckGap { // a train of acknowledgements half a round trip long
 		c.lastAck = now
-		if now.Sub(c.roundStart) > (c.delayMin+hystartAckDelay)/2 {
+		if !c.noTrain && now.Sub(c.roundStart) > (c.delayMin+hystartAckDelay)/2 {
 			c.found = true
 		}
 	}

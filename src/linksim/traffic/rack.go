@@ -74,7 +74,12 @@ func (s *Sender) detectLoss(now mono.Time) time.Duration {
 		if !sentAfter(s.rack.at, s.rack.end, p.at, p.to) {
 			break
 		}
-		if left := s.rack.rtt + window - now.Sub(p.at); left <= 0 {
+		left := s.rack.rtt + window - now.Sub(p.at)
+		lost := left <= 0
+		if s.cfg.Control == QUIC {
+			lost, left = s.quicLoss(now, p)
+		}
+		if lost {
 			s.board.markLost(n)
 		} else {
 			wait = max(wait, left)

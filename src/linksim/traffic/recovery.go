@@ -35,6 +35,9 @@ func (u *undo) delayed(echo uint32) bool { return u.stamp != 0 && echo != 0 && i
 func (u *undo) may(echo uint32) bool { return u.marker != 0 && (u.resends == 0 || u.delayed(echo)) }
 
 func (s *Sender) initUndo() {
+	if s.cfg.Control == QUIC {
+		return // takes nothing back
+	}
 	s.undo.marker, s.undo.resends = s.una, -1
 	if s.board.retransOut > 0 {
 		s.undo.resends = s.board.retransOut
@@ -47,12 +50,20 @@ func (s *Sender) startReduction() {
 	s.tlp.high = 0
 	s.credit = 0
 	s.reduction = reduction{priorCwnd: s.cwnd}
-	s.ssthresh = s.cubic.reduce(s.cwnd)
+	switch s.cfg.Control {
+	case BBR:
+		s.bbr.saveWindow(s)
+	case QUIC:
+		s.ssthresh = s.quicThreshold()
+		s.cwnd = s.ssthresh
+	default:
+		s.ssthresh = s.cubic.reduce(s.cwnd)
+	}
 }
 
 // endReduction brings the window to the threshold, unless it was undone.
 func (s *Sender) endReduction() {
-	if s.ssthresh < infinite && (s.state == caCWR || s.undo.marker != 0) {
+	if s.cfg.Control == Cubic && s.ssthresh < infinite && (s.state == caCWR || s.undo.marker != 0) {
 		s.cwnd = s.ssthresh
 	}
 }
@@ -62,7 +73,9 @@ func (s *Sender) undoReduction(forgive bool) {
 	if forgive {
 		s.board.forgive()
 	}
-	if s.undo.priorThreshold > 0 {
+	if s.cfg.Control == BBR {
+		s.bbr.undone()
+	} else if s.undo.priorThreshold > 0 {
 		s.cwnd = max(s.cwnd, s.reduction.priorCwnd)
 		s.ssthresh = max(s.ssthresh, s.undo.priorThreshold)
 	}
@@ -208,6 +221,14 @@ func (s *Sender) keptThreshold() int { return max(s.ssthresh, s.cwnd*3/4) }
 // control moves the window: by PRR in a reduction, else by slow start and CUBIC.
 func (s *Sender) control(e *ackEvent) {
 	acked := s.delivered - e.delivered
+	switch s.cfg.Control {
+	case BBR:
+		s.bbr.onAck(s, e)
+		return
+	case QUIC:
+		s.quicControl(acked)
+		return
+	}
 	if s.state == caCWR || s.state == caRecovery {
 		s.reduce(acked, e.advanced && s.board.losses == e.losses)
 		return

@@ -9,14 +9,21 @@ import (
 // sent is a segment that is not acknowledged cumulatively.
 type sent struct {
 	span
-	at         mono.Time // sent last
-	delivered  int       // segments that had arrived then
-	prev, next int64     // in the list by time of sending
+	at mono.Time // sent last
+	mark
+	prev, next int64 // in the list by time of sending
 	listed     bool
 	sacked     bool
 	lost       bool
 	retrans    bool // a retransmission is under way
 	ever       bool // was retransmitted at some time
+}
+
+// mark says what had arrived when a segment was sent (Linux tcp_rate.c).
+type mark struct {
+	delivered   int       // segments
+	deliveredAt mono.Time // when the last of them did
+	firstAt     mono.Time // when the last of them had been sent
 }
 
 const none = int64(-1)
@@ -47,7 +54,7 @@ func (b *scoreboard) inFlight() int { return b.out() - b.sackedOut - b.lostOut +
 func (b *scoreboard) anyRetrans() bool { return b.retransOut > 0 || b.out() > 0 && b.get(b.head).ever }
 
 // add appends a segment sent now.
-func (b *scoreboard) add(k span, now mono.Time, delivered int) {
+func (b *scoreboard) add(k span, now mono.Time, m mark) {
 	if b.out() == len(b.ring) {
 		grown := make([]sent, 2*len(b.ring))
 		for n := b.head; n < b.tail; n++ {
@@ -57,7 +64,7 @@ func (b *scoreboard) add(k span, now mono.Time, delivered int) {
 	}
 	n := b.tail
 	b.tail++
-	*b.get(n) = sent{span: k, at: now, delivered: delivered}
+	*b.get(n) = sent{span: k, at: now, mark: m}
 	b.link(n)
 }
 
@@ -152,13 +159,13 @@ func (b *scoreboard) markLost(n int64) {
 }
 
 // markSent books a retransmission.
-func (b *scoreboard) markSent(n int64, now mono.Time, delivered int) {
+func (b *scoreboard) markSent(n int64, now mono.Time, m mark) {
 	s := b.get(n)
 	if !s.retrans {
 		s.retrans = true
 		b.retransOut++
 	}
-	s.at, s.ever, s.delivered = now, true, delivered
+	s.at, s.ever, s.mark = now, true, m
 	b.link(n)
 }
 

@@ -28,6 +28,8 @@ type Config struct {
 	Bytes int64
 	// DSCP of all packets, 0..63.
 	DSCP uint8
+	// Control is the congestion control; Cubic if not set.
+	Control Control
 	// ECN asks for explicit congestion notification (RFC 3168).
 	ECN bool
 	// TraceEvery is the least time between two points of Sender.Trace; 0 = no trace.
@@ -87,6 +89,9 @@ type Sender struct {
 	rtt                rttEstimate
 	rack               rack
 	cubic              cubic
+	bbr                bbr
+	pacer              pacer
+	arrivedAt, firstAt mono.Time // when a segment was delivered last, and when the sample's first was sent
 	state              caState
 	cwnd, ssthresh     int
 	credit             int // acknowledged segments towards the next step of cwnd
@@ -176,6 +181,7 @@ func (s *Sender) onSynAck(now mono.Time, seg *segment) {
 
 // Poll writes the next packet to send into buf, which must have room for the MTU, and returns its length, 0 if none.
 func (s *Sender) Poll(now mono.Time, buf []byte) int {
+	s.pacer.held = false
 	switch {
 	case !s.open:
 		return s.pollSyn(now, buf)
@@ -187,6 +193,8 @@ func (s *Sender) Poll(now mono.Time, buf []byte) int {
 		return s.probe(now, buf)
 	case s.board.inFlight() >= s.cwnd:
 		s.checkUse(true)
+		return 0
+	case !s.pacer.may(now):
 		return 0
 	}
 	if n := s.board.nextLost(); n != none {
@@ -222,7 +230,7 @@ func (s *Sender) mayGrow() bool {
 func (s *Sender) sendNew(now mono.Time, buf []byte) int {
 	k := span{s.nxt, min(s.nxt+uint64(s.mss), s.limit)}
 	first := s.board.out() == 0
-	s.board.add(k, now, s.delivered)
+	s.board.add(k, now, s.mark(now))
 	s.nxt = k.to
 	s.countOut()
 	if first || s.timer.kind == timerProbe {
@@ -242,7 +250,7 @@ func (s *Sender) sendNew(now mono.Time, buf []byte) int {
 
 // resend sends a segment again.
 func (s *Sender) resend(now mono.Time, buf []byte, n int64) int {
-	s.board.markSent(n, now, s.delivered)
+	s.board.markSent(n, now, s.mark(now))
 	s.countOut()
 	s.Retransmits++
 	s.undo.onResend(now)
@@ -251,6 +259,14 @@ func (s *Sender) resend(now mono.Time, buf []byte, n int64) int {
 	}
 	k := s.board.get(n).span
 	return s.put(now, buf, &segment{seq: k.from, payload: int(k.to - k.from)})
+}
+
+// mark is what a segment carries for the measurement of the rate.
+func (s *Sender) mark(now mono.Time) mark {
+	if s.board.inFlight() == 0 {
+		s.arrivedAt, s.firstAt = now, now
+	}
+	return mark{s.delivered, s.arrivedAt, s.firstAt}
 }
 
 func (s *Sender) countOut() {
@@ -262,7 +278,11 @@ func (s *Sender) countOut() {
 func (s *Sender) put(now mono.Time, buf []byte, seg *segment) int {
 	seg.flags |= flagACK
 	seg.ack, seg.window, seg.stamp, seg.echo = 1, 0xffff, stampOf(now), s.peerStamp
-	return seg.put(&s.ends, buf)
+	n := seg.put(&s.ends, buf)
+	if seg.payload > 0 {
+		s.paced(now, n)
+	}
+	return n
 }
 
 // checkUse notes whether the window is what holds the sender back; only then may it grow (Linux tcp_cwnd_validate).

@@ -37,7 +37,12 @@ type tlp struct {
 func (t *tlp) isProbe(k span) bool { return t.retrans && t.high == k.to }
 
 // NextTimeout returns when OnTimeout is due, or mono.Never.
-func (s *Sender) NextTimeout() mono.Time { return s.timer.at }
+func (s *Sender) NextTimeout() mono.Time {
+	if s.pacer.held {
+		return mono.Min(s.timer.at, s.pacer.next)
+	}
+	return s.timer.at
+}
 
 // OnTimeout does what is due.
 func (s *Sender) OnTimeout(now mono.Time) {
@@ -82,6 +87,7 @@ func (s *Sender) onRTO(now mono.Time) {
 	s.credit, s.tlp = 0, tlp{}
 	s.state, s.highSeq = caLoss, s.nxt
 	s.cubic.timeout(now, s.nxt)
+	s.bbr.timeout()
 	s.backoff++
 	s.armRTO(now)
 }
@@ -93,7 +99,9 @@ func (s *Sender) onReorderTimer(now mono.Time) {
 		if s.state != caRecovery {
 			s.enterRecovery()
 		}
-		s.reduce(1, false)
+		if s.cfg.Control == Cubic {
+			s.reduce(1, false)
+		}
 	}
 	s.timer = timer{timerRTO, mono.Max(now+1, s.board.get(s.board.head).at.Add(s.rtoNow()))}
 }
