@@ -36,7 +36,9 @@ func (o *Offset) stamp(sent mono.Time, delay time.Duration) uint32 {
 type Delay struct {
 	offset    *Offset
 	least     windowMin // of the samples
-	calm      windowMin // of the rounds' means above the floor
+	calm      windowMin // of the blocks' means
+	calmed    bool      // there was a block
+	seen      int       // samples, up to fewSamples
 	known     bool
 	smoothed  time.Duration
 	deviation time.Duration
@@ -48,7 +50,7 @@ type Delay struct {
 	roundMin   time.Duration
 	roundSum   time.Duration
 	roundCount time.Duration
-	blockSum   time.Duration // of the samples above the floor since calm was last fed
+	blockSum   time.Duration // of the samples since calm was last fed
 	blockCount time.Duration
 	lastMean   time.Duration // of the last round, above the floor
 	lastRound  time.Duration
@@ -71,16 +73,27 @@ func (d *Delay) update(now, sent mono.Time, received uint32, sentBytes int64) {
 		off = -off
 	}
 	d.deviation += (off - d.deviation) / 16
+	if d.calmed && d.level < d.calm.least-shorterDeviations*d.deviation {
+		d.calm.reset(d.level) // the path has become shorter
+		d.blockSum, d.blockCount = 0, 0
+		d.roundSum, d.roundCount = 0, 0
+	}
 	d.lastSent, d.sentAt, d.updated = sent, sentBytes, now
 	if d.roundCount == 0 || v < d.roundMin {
 		d.roundMin = v
 	}
-	d.roundSum += v - d.least.least
+	d.roundSum += v
 	d.roundCount++
+	d.seen = min(d.seen+1, fewSamples)
 }
 
 // usual is the excess over the floor that is no queue. Only where samples vary there is any.
-func (d *Delay) usual() time.Duration { return min(d.calm.least, usualDeviations*d.deviation) }
+func (d *Delay) usual() time.Duration {
+	if !d.calmed {
+		return 0
+	}
+	return max(min(d.calm.least-d.least.least, usualDeviations*d.deviation), 0)
+}
 
 // Rebase takes the present delay for the usual one: less was sent and it did not go away, so the path has become longer
 // or jitters more, or others fill its queue.
@@ -90,16 +103,19 @@ func (d *Delay) Rebase(now mono.Time) {
 	}
 	d.least.update(now, d.smoothed)
 	d.least.reset(d.least.least + max(d.lastRound, 0))
-	d.calm.reset(max(d.lastMean-max(d.lastRound, 0), 0))
+	d.calm.reset(d.least.least + max(d.lastMean-max(d.lastRound, 0), 0))
+	d.calmed = true
 	d.lastRound = 0
 }
 
 // endRound closes a round trip and returns the queue delay that stood in it all the time.
 func (d *Delay) endRound(now mono.Time) time.Duration {
 	if d.roundCount > 0 {
-		d.lastMean = d.roundSum / d.roundCount
+		mean := d.roundSum / d.roundCount
+		d.lastMean = mean - d.least.least
 		d.blockSum, d.blockCount = d.blockSum+d.roundSum, d.blockCount+d.roundCount
-		if d.blockCount >= blockSamples || d.deviation < blockDeviation {
+		if d.blockCount >= blockSamples || d.deviation < blockDeviation && d.seen >= fewSamples {
+			d.calmed = true
 			d.calm.update(now, d.blockSum/d.blockCount)
 			d.blockSum, d.blockCount = 0, 0
 		}

@@ -159,3 +159,19 @@ func TestRebaseUnknown(t *testing.T) {
 	want(t, "floor", h.Delay.Floor(), 0)
 	want(t, "queue", h.Delay.Queue(begin, h.Total(), 1e6), 0)
 }
+
+// The first packets of a path that jitters, each a round of its own and each the quickest yet, are not what it usually takes.
+func TestBaseOfAJitteringPath(t *testing.T) {
+	h, now := recovery.New(&recovery.Offset{}), begin
+	for i := range 6 {
+		feed(t, h, now, time.Duration(40-6*i)*ms, 0, 100)
+		now = now.Add(100 * ms)
+	}
+	for i := range 200 { // 10 to 30 ms, 20 in the mean
+		feed(t, h, now, 10*ms+time.Duration(i*7%21)*ms, 0, 100)
+		now = now.Add(5 * ms)
+	}
+	if got := h.Delay.Base() - h.Delay.Floor(); got < 7*ms || got > 12*ms {
+		t.Errorf("the base is %v above the floor, want 10ms", got)
+	}
+}

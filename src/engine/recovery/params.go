@@ -33,9 +33,13 @@ const (
 	levelSteady = 2 * time.Millisecond
 	// usualDeviations bounds what may count as jitter: packets that keep order behind a late one are late by several deviations.
 	usualDeviations = 6
+	// shorterDeviations below what is usual the average delay is that of a path that has become shorter.
+	shorterDeviations = 2
 	// blockSamples are needed for a mean delay to be told from chance on a path that varies by blockDeviation or more.
 	blockSamples   = 24
 	blockDeviation = time.Millisecond
+	// fewSamples do not tell how much a path varies.
+	fewSamples = 8
 	// rateDeviations is how many deviations of the delay a rate must be measured over: then jitter at both ends makes
 	// an error of a few percent.
 	rateDeviations = 40

