@@ -364,7 +364,7 @@ func TestWokenByPacer(t *testing.T) {
 		}
 		w.run(ms)
 	}
-	if waited < 50 {
+	if waited < 25 {
 		t.Errorf("waited for the pacer %d times", waited)
 	}
 	w.close()

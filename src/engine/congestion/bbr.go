@@ -1,6 +1,7 @@
 package congestion
 
 import (
+	"math"
 	"time"
 
 	"mpproxy/src/engine/mono"
@@ -233,18 +234,24 @@ func (b *BBR) stepStartup(s Sample) {
 	}
 	// A round of a few packets shows jitter, not a queue.
 	telling := b.roundAcked+b.roundLost >= startupTelling
+	lagging := s.Rate*10 < s.SendRate*9
+	grew := b.bandwidth.get()*100 >= b.full*startupGrowth
+	noise := 5 * s.Deviation
+	if lagging && !grew {
+		noise = shrunk(noise, b.roundAcked+b.roundLost)
+	}
 	switch {
 	case !telling:
-	case s.RoundQueue <= max(8*time.Millisecond, s.MinRTT/4, 5*s.Deviation):
+	case s.RoundQueue <= max(8*time.Millisecond, s.MinRTT/4, noise):
 		b.longQueue = 0
-	case s.Rate*10 < s.SendRate*9:
+	case lagging:
 		b.longQueue += startupQueueWeight
 	default:
 		b.longQueue++
 	}
-	if s.Rate > 0 && !s.AppLimited {
-		if bw := b.bandwidth.get(); bw*100 >= b.full*startupGrowth {
-			b.full, b.fullRounds = bw, 0
+	if s.Rate > 0 && (!s.AppLimited || telling && lagging) {
+		if grew {
+			b.full, b.fullRounds = b.bandwidth.get(), 0
 		} else {
 			b.fullRounds++
 		}
@@ -264,6 +271,14 @@ func (b *BBR) stepStartup(s Sample) {
 		b.enter(s.Now, drain)
 		b.gain = drainGain
 	}
+}
+
+// shrunk is the noise of a mean over a round of that many bytes, where noise is that of startupTelling.
+func shrunk(noise time.Duration, bytes int64) time.Duration {
+	if bytes <= startupTelling {
+		return noise
+	}
+	return time.Duration(float64(noise) * math.Sqrt(float64(startupTelling)/float64(bytes)))
 }
 
 // steer holds the queue near the target: a link that never runs dry gives all it has, and no more than
