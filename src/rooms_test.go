@@ -27,6 +27,7 @@ var rooms = []room{
 	{path: "engine/handshake", layer: 4, pure: true},
 	{path: "engine/recovery", layer: 3, pure: true},
 	{path: "engine/flowq", layer: 3, pure: true},
+	{path: "engine/even", layer: 3, pure: true},
 	{path: "engine/lane", layer: 3, pure: true},
 	{path: "engine/path", layer: 4, pure: true},
 	{path: "engine/sched", layer: 5, pure: true},

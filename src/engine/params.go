@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// FrameBytes is what stands in front of a full packet inside a datagram: type, lane, lane sequence.
-	FrameBytes = 6
+	// FrameBytes is what stands in front of a full packet inside a datagram: type, lane, lane sequence, stamp.
+	FrameBytes = 8
 	// DefaultMTU of the inner packets fits a 1500 byte link under IPv6 too.
 	DefaultMTU = 1420
 

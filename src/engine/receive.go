@@ -159,7 +159,22 @@ func (t *Tunnel) data(now mono.Time, p *path.Path, d *wire.DataFrame, b *packet.
 		b.Release()
 		return
 	}
-	t.delivered = t.in.Push(now, d.Lane, d.Seq, p.ID, d.Repair, b, t.delivered)
+	b.Lane, b.Stamp, b.Stamped = d.Lane, d.Stamp, d.Stamped
+	t.ordered = t.in.Push(now, d.Lane, d.Seq, p.ID, d.Repair, b, t.ordered)
+	t.level(now)
+}
+
+// level takes the jitter out of what the lanes have put in order.
+func (t *Tunnel) level(now mono.Time) {
+	for _, b := range t.ordered {
+		t.delivered = t.even.Push(now, b, t.delivered)
+	}
+	t.ordered = t.ordered[:0]
+}
+
+// flush delivers all that waits for order or to be even.
+func (t *Tunnel) flush() {
+	t.delivered = t.in.Flush(t.even.Flush(t.delivered))
 }
 
 // came remembers what came on the paths closed last, because repairs of what was on the way there still come.
@@ -262,11 +277,13 @@ func (t *Tunnel) control(now mono.Time, p *path.Path, r *Received) {
 		t.onDelays(&f.Delays)
 	case wire.TypeLaneMark:
 		if f.LaneMark.Lane < lane.MaxLanes {
-			t.delivered = t.in.Mark(now, f.LaneMark.Lane, f.LaneMark.Seq, p.ID, t.delivered)
+			t.ordered = t.in.Mark(now, f.LaneMark.Lane, f.LaneMark.Seq, p.ID, t.ordered)
+			t.level(now)
 		}
 	case wire.TypeGaveUp:
 		if f.GaveUp.Lane < lane.MaxLanes {
-			t.delivered = t.in.GaveUp(now, f.GaveUp.Lane, f.GaveUp.First, int(f.GaveUp.Count), t.delivered)
+			t.ordered = t.in.GaveUp(now, f.GaveUp.Lane, f.GaveUp.First, int(f.GaveUp.Count), t.ordered)
+			t.level(now)
 		}
 	case wire.TypeConfig:
 		t.onConfig(f.Config.ID, f.Config.Blob)

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"mpproxy/src/engine/even"
 	"mpproxy/src/engine/mono"
 	"mpproxy/src/engine/packet"
 	"mpproxy/src/engine/path"
@@ -203,6 +204,6 @@ func (t *Tunnel) repairPath(now mono.Time, r *repair) *path.Path {
 func dataFrame(load *recovery.Payload, again bool) wire.DataFrame {
 	return wire.DataFrame{
 		Laned: load.Laned, Lane: load.Lane, Seq: load.Seq, Repair: again, FromPath: load.FromPath, FromNumber: load.FromNumber,
-		Copy: again && load.Control == controlCopy,
+		Copy: again && load.Control == controlCopy, Stamped: load.Laned, Stamp: even.Stamp(load.Born),
 	}
 }

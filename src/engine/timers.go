@@ -15,7 +15,7 @@ func (t *Tunnel) NextTimeout() mono.Time {
 	if t.sending == nil {
 		return noTime
 	}
-	at := mono.Min(t.refreshAt, t.in.NextTimeout())
+	at := mono.Min(t.refreshAt, mono.Min(t.in.NextTimeout(), t.even.NextTimeout()))
 	waiting := t.repairs.len() > 0 || t.Backlog() > 0
 	for _, p := range t.paths {
 		at = mono.Min(at, mono.Min(p.Sent.NextTimeout(), p.NextCheck(t.polled, t.lastHeard, t.lastData)))
@@ -62,7 +62,11 @@ func (t *Tunnel) OnTimeout(now mono.Time) {
 		}
 	}
 	if now >= t.in.NextTimeout() {
-		t.delivered = t.in.OnTimeout(now, t.delivered)
+		t.ordered = t.in.OnTimeout(now, t.ordered)
+		t.level(now)
+	}
+	if now >= t.even.NextTimeout() {
+		t.delivered = t.even.OnTimeout(now, t.delivered)
 	}
 	if now >= t.refreshAt {
 		t.refresh(now)

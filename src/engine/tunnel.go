@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"mpproxy/src/engine/even"
 	"mpproxy/src/engine/flowq"
 	"mpproxy/src/engine/lane"
 	"mpproxy/src/engine/mono"
@@ -35,10 +36,12 @@ type Tunnel struct {
 	repairs repairs
 	lanes   laneSender
 	in      *lane.Receiver
+	even    *even.Evener
 	parts   parts
 	gaining gaining
 	past    past
 
+	ordered   []*packet.Buf // by the lanes, for even
 	delivered []*packet.Buf
 	drops     stats.Drops
 	counts    Counts
@@ -128,7 +131,7 @@ func New(now mono.Time, p Params) *Tunnel {
 			t.lanes.gaveUp(b.Lane, b.Seq)
 		}
 	}
-	t.in = lane.NewReceiver(lane.Params{LimitBytes: p.LaneBytes})
+	t.in, t.even = lane.NewReceiver(lane.Params{LimitBytes: p.LaneBytes}), even.New(p.LaneBytes/2)
 	t.lanes = newLaneSender()
 	return t
 }
@@ -142,10 +145,10 @@ func (t *Tunnel) Start(now mono.Time, sending *session.Sending, ids session.Conn
 	t.offset = &recovery.Offset{}
 	t.replay, t.others = make(map[uint32]*session.Replay), make(map[uint32]*session.Replay)
 	t.came = came{}
-	t.delivered = t.in.Flush(t.delivered)
+	t.flush()
 	in := t.in.Drops()
 	t.drops.Merge(&in)
-	t.in = lane.NewReceiver(lane.Params{LimitBytes: t.params.LaneBytes})
+	t.in, t.even = lane.NewReceiver(lane.Params{LimitBytes: t.params.LaneBytes}), even.New(t.params.LaneBytes/2)
 	t.repairs.unlane()
 	t.lanes.reset(t.queue)
 	t.config.resend()
@@ -170,7 +173,7 @@ func (t *Tunnel) Close(now mono.Time) {
 	t.Stop(now)
 	t.repairs.drop()
 	t.queue.Close()
-	t.delivered = t.in.Flush(t.delivered)
+	t.flush()
 	for _, b := range t.delivered {
 		b.Release()
 	}

@@ -31,6 +31,9 @@ type Buf struct {
 	Seq   uint32
 	Lane  uint16
 	Laned bool
+	// Stamp is when the sender took the packet in, in its own time; valid while Stamped.
+	Stamped bool
+	Stamp   uint16
 	// Class is the queueing class, in the words of package flowq.
 	Class uint8
 

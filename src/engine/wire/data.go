@@ -3,14 +3,14 @@ package wire
 import "encoding/binary"
 
 const (
-	dataBit    = 0x80
-	laneBit    = 0x40
-	lengthBit  = 0x20
-	repairBit  = 0x10
-	partMask   = 0x0C
-	partShift  = 2
-	copyBit    = 0x02
-	dataUnused = 0x01
+	dataBit   = 0x80
+	laneBit   = 0x40
+	lengthBit = 0x20
+	repairBit = 0x10
+	partMask  = 0x0C
+	partShift = 2
+	copyBit   = 0x02
+	stampBit  = 0x01
 )
 
 // Part says how much of an inner packet a DATA frame carries.
@@ -31,6 +31,9 @@ type DataFrame struct {
 	Seq   uint32
 	Lane  uint16
 	Laned bool
+	// Stamp, while Stamped, which only a Laned packet is: when the sender took it in.
+	Stamp   uint16
+	Stamped bool
 	// Length says that other frames follow: the payload's length is on the wire (<= 65535).
 	Length bool
 	// Repair marks a packet sent again; it does not count for the order of originals on its path.
@@ -52,6 +55,9 @@ func (f DataFrame) HeaderBytes() int {
 	n := 1
 	if f.Laned {
 		n += 5
+	}
+	if f.Stamped {
+		n += 2
 	}
 	if f.named() {
 		n += uvarintBytes(uint64(f.FromPath)) + 4
@@ -83,9 +89,15 @@ func AppendDataHeader(dst []byte, f DataFrame) []byte {
 	if f.Copy {
 		first |= copyBit
 	}
+	if f.Stamped {
+		first |= stampBit
+	}
 	dst = append(dst, first)
 	if f.Laned {
 		dst = appendU24(appendU16(dst, f.Lane), f.Seq)
+	}
+	if f.Stamped {
+		dst = appendU16(dst, f.Stamp)
 	}
 	if f.named() {
 		dst = binary.BigEndian.AppendUint32(binary.AppendUvarint(dst, uint64(f.FromPath)), f.FromNumber)
@@ -106,18 +118,22 @@ func (f DataFrame) Append(dst []byte) []byte {
 
 func (f *DataFrame) parse(first byte, r *reader) {
 	*f = DataFrame{
-		Laned:  first&laneBit != 0,
-		Length: first&lengthBit != 0,
-		Repair: first&repairBit != 0,
-		Copy:   first&copyBit != 0,
-		Part:   Part(first & partMask >> partShift),
+		Laned:   first&laneBit != 0,
+		Stamped: first&stampBit != 0,
+		Length:  first&lengthBit != 0,
+		Repair:  first&repairBit != 0,
+		Copy:    first&copyBit != 0,
+		Part:    Part(first & partMask >> partShift),
 	}
-	if first&dataUnused != 0 || f.Part > SecondPart || f.Copy && !f.Repair {
+	if f.Stamped && !f.Laned || f.Part > SecondPart || f.Copy && !f.Repair {
 		r.fail(ErrReserved)
 		return
 	}
 	if f.Laned {
 		f.Lane, f.Seq = r.u16(), r.u24()
+	}
+	if f.Stamped {
+		f.Stamp = r.u16()
 	}
 	if f.named() {
 		f.FromPath, f.FromNumber = uint32(r.uvarint(1<<32-1)), r.u32()

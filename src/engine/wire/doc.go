@@ -40,9 +40,9 @@
 //	0x0E reserved for forward error correction
 //	0x0F PATH_USE   metric u16 | flags u8: 1 overflow, 2 standby, 4 metered, then the
 //	                congestion control (3 bits) and what is copied (2 bits) | limit uvarint, kbit/s; of the path it travels on
-//	0x80.. DATA     1 LANE LENGTH REPAIR part(2) 0 0 | [lane u16 | sequence u24] | [path uvarint | number u32] | [part id u16] | [length u16] | payload
+//	0x80.. DATA     1 LANE LENGTH REPAIR part(2) COPY STAMP | [lane u16 | sequence u24] | [stamp u16] | [path uvarint | number u32] | [part id u16] | [length u16] | payload
 //
-// A DATA frame without LENGTH ends the datagram. A full packet with a lane therefore costs 8 + 6 + 16 = 30 bytes.
+// A DATA frame without LENGTH ends the datagram. A full packet with a lane therefore costs 8 + 8 + 16 = 32 bytes.
 //
 // The package is pure: no clock, no randomness, no goroutine, no log, no I/O, no state; every input has a bound.
 package wire

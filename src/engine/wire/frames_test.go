@@ -75,6 +75,7 @@ func samples() []struct {
 			Payload: payload, Laned: true, Lane: 0x1234, Seq: 1, Repair: true, Length: true, Part: 3, PartID: 0x0A0B}}},
 		{"f41234000001 0a0b 0002 45aa", Frame{Type: TypeData, Data: DataFrame{
 			Payload: payload, Laned: true, Lane: 0x1234, Seq: 1, Repair: true, Length: true, Part: FirstPart, PartID: 0x0A0B}}},
+		{"c1 1234 56789a beef 45aa", Frame{Type: TypeData, Data: DataFrame{Payload: payload, Laned: true, Lane: 0x1234, Seq: 0x56789A, Stamped: true, Stamp: 0xBEEF}}},
 		{"92 ac02 01020304 45aa", Frame{Type: TypeData, Data: DataFrame{Payload: payload, Repair: true, Copy: true, FromPath: 300, FromNumber: 0x01020304}}},
 		{"90 ac02 01020304 45aa", Frame{Type: TypeData, Data: DataFrame{Payload: payload, Repair: true, FromPath: 300, FromNumber: 0x01020304}}},
 		{"88 0a0b 45aa", Frame{Type: TypeData, Data: DataFrame{Payload: payload, Part: SecondPart, PartID: 0x0A0B}}},
@@ -197,11 +198,11 @@ func TestSeveralFramesInOneDatagram(t *testing.T) {
 }
 
 func TestHeaderBudget(t *testing.T) {
-	full := DataFrame{Laned: true, Payload: make([]byte, 1400)}
-	if n := HeaderBytes + full.HeaderBytes() + TagBytes; n != 30 || full.HeaderBytes() != LanedHeaderBytes {
+	full := DataFrame{Laned: true, Stamped: true, Payload: make([]byte, 1400)}
+	if n := HeaderBytes + full.HeaderBytes() + TagBytes; n != 32 || full.HeaderBytes() != LanedHeaderBytes {
 		t.Errorf("a full laned packet costs %d bytes", n)
 	}
-	longest := DataFrame{Laned: true, Part: FirstPart, Length: true}
+	longest := DataFrame{Laned: true, Stamped: true, Part: FirstPart, Length: true}
 	if longest.HeaderBytes() != MaxDataHeaderBytes {
 		t.Errorf("longest header %d", longest.HeaderBytes())
 	}

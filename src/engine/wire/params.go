@@ -6,9 +6,9 @@ const (
 	// TagBytes is the length of the authentication tag at the end of a data datagram.
 	TagBytes = 16
 	// LanedHeaderBytes is what a whole laned packet to the end of the datagram costs in frame header.
-	LanedHeaderBytes = 6
-	// MaxDataHeaderBytes is the longest header of a DATA frame: type, lane, part and length.
-	MaxDataHeaderBytes = 10
+	LanedHeaderBytes = 8
+	// MaxDataHeaderBytes is the longest header of a DATA frame: type, lane, stamp, part and length.
+	MaxDataHeaderBytes = 12
 
 	// MaxAckRanges bounds the ranges of one ACK; older ones are forgotten, as loss detection has long used them.
 	MaxAckRanges = 64

@@ -1,0 +1,39 @@
+package enginetest
+
+import (
+	"slices"
+	"testing"
+
+	"mpproxy/src/linksim/traffic"
+)
+
+// TestOtherControls holds what senders other than Linux's cubic get of two links: those that model the path by its shortest round
+// trip, and those that leave slow start early and grow by a segment for each round trip.
+func TestOtherControls(t *testing.T) {
+	cells := Profiles()
+	for _, k := range []struct {
+		cell  string
+		inner traffic.Control
+		least float64 // of the sum
+	}{
+		{"baseline", traffic.BBR, 0.9},
+		{"rtt_40", traffic.BBR, 0.9},
+		{"rtt_70", traffic.BBR, 0.85},
+		{"jit_20", traffic.BBR, 0.85},        // 0.07 while the luckiest packets went on at once
+		{"jit_20 reorder", traffic.BBR, 0.7}, // 0.45
+		{"loss_2", traffic.BBR, 0.9},         // 0.83
+		{"baseline", traffic.QUIC, 0.95},
+		{"loss_2", traffic.QUIC, 0.95},
+		{"fiber_lte reorder", traffic.QUIC, 0.75}, // 0.49 while the luckiest packet counted as what the path takes
+		{"dual_lte reorder", traffic.QUIC, 0.9},
+	} {
+		t.Run(k.cell+" "+k.inner.String(), func(t *testing.T) {
+			t.Parallel()
+			c := cells[slices.IndexFunc(cells, func(c Cell) bool { return c.Name == k.cell })]
+			c.Inner = k.inner
+			if r := c.Run(1, true); r.Ratio < k.least {
+				t.Errorf("%.3f of the sum, want %v: %s", r.Ratio, k.least, r)
+			}
+		})
+	}
+}
