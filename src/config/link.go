@@ -47,7 +47,7 @@ const (
 	bitsPerKbit     = 1_000
 	maxCapKbit      = 1_000_000
 	maxCapUsedAt    = 1<<31 - 1 // seconds since 1970
-	minLinkMTU      = 576 // RFC 791: what every IPv4 host takes
+	minLinkMTU      = 576       // RFC 791: what every IPv4 host takes
 	maxLinkMTU      = 9216
 	defaultCapKbit  = 256
 	defaultCapWarnP = 80
