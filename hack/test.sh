@@ -59,7 +59,7 @@ packages() {
 	go -C hack/pack vet ./... || return 1
 	CGO_ENABLED=0 go -C hack/pack test -json -count=1 -shuffle=on -timeout 300s ./... 2>&1 | build/tools/tally -count "$COUNT" -skips hack/skips.txt
 }
-lab() { LUCI='' LIMIT=480s MPPROXY_PROGRAM=$PWD/build/mpproxy tests -p 1 -exec "$PWD/hack/innetns.sh" ./hack/lab; }
+lab() { LUCI='' LIMIT=1200s MPPROXY_PROGRAM=$PWD/build/mpproxy tests -p 1 -exec "$PWD/hack/innetns.sh" ./hack/lab; }
 namespaces() {
 	hack/innetns.sh sh -c "ip netns add mpptest$$ && ip netns del mpptest$$ && : <>/dev/net/tun" && return
 	echo 'Here we can make no network namespaces, or not open /dev/net/tun (its owner and mode: below), neither as root'
