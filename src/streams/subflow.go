@@ -30,7 +30,6 @@ type subflow struct {
 	first   []byte      // the plaintext of the first record, if that was opened already
 	rest    []byte      // came with the hello, or is the begin of a record
 	writing bool        // a goroutine writes, or has written all there will be; under the stream's lock
-	bytes   int         // written
 	tuning
 }
 
@@ -76,7 +75,7 @@ func (k *subflow) write() {
 			k.stream.drop(k)
 			return
 		}
-		if before := k.starting; k.bytes >= tuneFrom && k.tune(k.conn) && k.starting != before {
+		if before := k.starting; k.worthwhile() && k.tune(k.conn) && k.starting != before {
 			k.stream.mu.Lock()
 			k.stream.conn.Starting(k.id, k.starting)
 			k.stream.mu.Unlock()
@@ -107,7 +106,7 @@ func (k *subflow) batch() (more bool, err error) {
 		return false, nil
 	}
 	_, err = k.conn.Write(b[:n])
-	k.bytes += n
+	k.sent(n)
 	k.hello = nil
 	k.greeted.Store(true)
 	return true, err

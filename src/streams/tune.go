@@ -12,11 +12,22 @@ import (
 // runs dry while there is more looks to bbr like one that has nothing to send: what it measures then does not count, it
 // never ends its start-up, goes on at three times the rate that it has found, and loses packets in every round.
 type tuning struct {
-	next time.Time
-	tail int // bytes that may wait unsent
+	next  time.Time
+	bytes int // written, until that is worth tuning
+	tail  int // bytes that may wait unsent
 	// starting says that bbr still looks for the link's rate.
 	starting bool
 }
+
+// sent counts what was written: no more than is needed, as two gigabytes do not fit an int of 32 bits.
+func (t *tuning) sent(n int) {
+	if t.bytes < tuneFrom {
+		t.bytes += n
+	}
+}
+
+// worthwhile says that enough was written.
+func (t *tuning) worthwhile() bool { return t.bytes >= tuneFrom }
 
 // tune lets so much wait unsent in the socket as leaves in a few milliseconds, and makes room for what is under way.
 func (t *tuning) tune(conn net.Conn) bool {

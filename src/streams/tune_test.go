@@ -2,6 +2,7 @@ package streams
 
 import (
 	"io"
+	"math"
 	"net"
 	"os"
 	"testing"
@@ -49,6 +50,19 @@ func TestWiden(t *testing.T) {
 	}
 	if got := widened(1 << 20); got > maxSend {
 		t.Errorf("%d bytes, more than %d", got, maxSend)
+	}
+}
+
+// TestTunedForGood: a subflow that has carried more than an int can count is still looked at.
+func TestTunedForGood(t *testing.T) {
+	var k tuning
+	if k.sent(tuneFrom - 1); k.worthwhile() {
+		t.Error("too early")
+	}
+	for range 3 {
+		if k.sent(math.MaxInt / 2); !k.worthwhile() {
+			t.Error("it is not looked at any more")
+		}
 	}
 }
 
