@@ -2,8 +2,10 @@ package portal
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -87,7 +89,9 @@ func TestPasswordsGoWithTheirSections(t *testing.T) {
 		}
 		p := &running{group: newGroup(ctx)}
 		change := func(from, to *config.Config) {
+			p.config.note.Lock()
 			p.config.current = to
+			p.config.note.Unlock()
 			p.forgetPasswords(from, to)
 			time.Sleep(time.Second)
 		}
@@ -105,11 +109,60 @@ func TestPasswordsGoWithTheirSections(t *testing.T) {
 		if got := there(); got != "private_key relay.b remote.b.psk user.a user.b user.c " {
 			t.Errorf("after a while: %s", got)
 		}
+		p.earlier.good = "settings with a user b"
 		change(of("ab", "b"), of("a", "b"))
+		time.Sleep(2 * orphansAfter)
+		if got := there(); got != "private_key relay.b remote.b.psk user.a user.b user.c " {
+			t.Errorf("while there are settings to go back to: %s", got)
+		}
+		p.earlier.mu.Lock()
+		p.earlier.good = ""
+		p.earlier.mu.Unlock()
+		time.Sleep(orphansAfter)
+		if got := there(); got != "private_key relay.b remote.b.psk user.a user.c " {
+			t.Errorf("with settings that have proven themselves: %s", got)
+		}
+		change(of("a", "b"), of("a", ""))
 		cancel() // the portal ends
 		_ = p.group.wait()
-		if got := there(); got != "private_key relay.b remote.b.psk user.a user.c " {
+		if got := there(); got != "private_key remote.b.psk user.a user.c " {
 			t.Errorf("at the end: %s", got)
 		}
 	})
+}
+
+// TestPasswordsStayAtTheEnd: settings to go back to may be typed in again after the portal has ended.
+func TestPasswordsStayAtTheEnd(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "user.a")
+	if err := os.WriteFile(path, []byte("x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	p := &running{group: newGroup(ctx)}
+	p.earlier.good = "settings with a user a"
+	p.config.current = &config.Config{Portal: config.Portal{SecretsDir: dir}}
+	p.forgetPasswords(&config.Config{Users: []config.User{{Name: "a"}}}, p.config.current)
+	cancel()
+	_ = p.group.wait()
+	if _, err := os.Stat(path); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRestoreChecksFirst: settings that no longer make sense are not put over those that are in force.
+func TestRestoreChecksFirst(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "mpproxy")
+	if err := os.WriteFile(file, []byte("now"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := &running{Options: Options{ConfigFile: file}, log: slog.New(slog.DiscardHandler)}
+	p.earlier.good = "config portal 'main'\n\toption role 'nonsense'\n"
+	err := p.restore(t.Context(), "", nil)
+	if err == nil || !strings.Contains(err.Error(), "those of now stay") || !strings.Contains(err.Error(), "role") {
+		t.Error(err)
+	}
+	if text, _ := os.ReadFile(file); string(text) != "now" {
+		t.Errorf("the file is now %q", text)
+	}
 }
