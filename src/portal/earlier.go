@@ -3,6 +3,7 @@ package portal
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"sync"
 	"time"
@@ -55,13 +56,21 @@ func (e *earlier) look(up bool) (lost bool) {
 	return e.good != "" && !up && age >= proveWithin
 }
 
-// restore puts the settings back with which there was a session.
+// goBack is the text of the settings to go back to; empty: there is no need.
+func (e *earlier) goBack() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.good
+}
+
+// restore puts the settings back with which there was a session, if they still make sense: a password of theirs may be gone.
 func (p *running) restore(ctx context.Context, _ string, _ func(Step)) error {
-	p.earlier.mu.Lock()
-	good := p.earlier.good
-	p.earlier.mu.Unlock()
+	good := p.earlier.goBack()
 	if good == "" {
 		return errors.New("there are no earlier settings to go back to")
+	}
+	if err := CheckText(p.ConfigFile, good); err != nil {
+		return fmt.Errorf("the earlier settings no longer work, so those of now stay: %w", err)
 	}
 	if err := config.ReplaceFile(p.ConfigFile, good, configMode); err != nil {
 		return err

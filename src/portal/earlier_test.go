@@ -109,15 +109,18 @@ func TestPasswordsGoWithTheirSections(t *testing.T) {
 		if got := there(); got != "private_key relay.b remote.b.psk user.a user.b user.c " {
 			t.Errorf("after a while: %s", got)
 		}
-		p.earlier.good = "settings with a user b"
+		goBack := func(to string) {
+			p.earlier.mu.Lock()
+			p.earlier.good = to
+			p.earlier.mu.Unlock()
+		}
+		goBack("settings with a user b")
 		change(of("ab", "b"), of("a", "b"))
 		time.Sleep(2 * orphansAfter)
 		if got := there(); got != "private_key relay.b remote.b.psk user.a user.b user.c " {
 			t.Errorf("while there are settings to go back to: %s", got)
 		}
-		p.earlier.mu.Lock()
-		p.earlier.good = ""
-		p.earlier.mu.Unlock()
+		goBack("")
 		time.Sleep(orphansAfter)
 		if got := there(); got != "private_key relay.b remote.b.psk user.a user.c " {
 			t.Errorf("with settings that have proven themselves: %s", got)

@@ -27,7 +27,8 @@ func passwordsOf(c *config.Config) (names []string) {
 	return names
 }
 
-// forgetPasswords removes the passwords of users and relays that are no longer in the configuration, unless they come back soon.
+// forgetPasswords removes the passwords of users and relays that are no longer in the configuration, unless they come back soon,
+// and not while there are earlier settings to go back to.
 func (p *running) forgetPasswords(old, next *config.Config) {
 	kept := passwordsOf(next)
 	gone := slices.DeleteFunc(passwordsOf(old), func(name string) bool { return slices.Contains(kept, name) })
@@ -36,9 +37,14 @@ func (p *running) forgetPasswords(old, next *config.Config) {
 	}
 	at := time.Now()
 	p.group.start(funcTask{"old passwords", func(ctx context.Context) error {
-		select {
-		case <-ctx.Done(): // better now than never
-		case <-time.After(orphansAfter):
+		for first := true; first || ctx.Err() == nil && p.earlier.goBack() != ""; first = false {
+			select {
+			case <-ctx.Done(): // better now than never
+			case <-time.After(orphansAfter):
+			}
+		}
+		if p.earlier.goBack() != "" { // the settings that had them may come back
+			return nil
 		}
 		now := p.configuration()
 		there := passwordsOf(now)
