@@ -53,6 +53,7 @@ type proxyServer struct {
 	section   config.SOCKS
 	connector socks.Connector
 	guard     socks.Guard
+	guardUDP  socks.Guard // nil: the same
 	names     socks.NameGuard
 	devices   func() []string // of the LAN
 	listenUDP func() (*net.UDPConn, error)
@@ -235,7 +236,7 @@ func mostClients(wanted int, files uint64, each int) int {
 
 func (s *proxyServer) options(nets []netip.Prefix) socks.Options {
 	return socks.Options{
-		Allow: nets, Connector: s.connector, Guard: s.guard, Bind: s.section.Bind, UDP: s.section.UDP,
+		Allow: nets, Connector: s.connector, Guard: s.guard, GuardUDP: s.guardUDP, Bind: s.section.Bind, UDP: s.section.UDP,
 		MaxConnections: s.most(), Idle: s.section.IdleTimeout, ListenUDP: s.listenUDP, Names: s.names, Way: s.way, Resolve: s.resolve,
 		Kernel: s.run.kernelRelay(s.section.MaxConnections),
 	}

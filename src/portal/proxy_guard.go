@@ -67,19 +67,19 @@ func ledInside(name string, at netip.AddrPort) bool {
 	return dot < 0 || slices.Contains([]string{"lan", "local", "home", "internal", "localdomain"}, name[dot+1:]) || strings.HasSuffix(name, ".home.arpa")
 }
 
-// guard says whom a router's clients may reach from here: the same as through the tunnel. The zero peer is for those who
-// come without any.
-func (x *remoteProxy) guard(c config.Peer) socks.Guard {
+// guard says whom a router's clients may reach from here by a protocol, tcp or udp: the same as through the tunnel. The zero
+// peer is for those who come without any.
+func (x *remoteProxy) guard(c config.Peer, protocol string) socks.Guard {
 	return func(a netip.AddrPort) bool {
 		cfg := x.known.Load()
-		return !blocked(cfg, a.Port()) && !x.loops(cfg, a) && !isolated(cfg, c, a.Addr().Unmap()) &&
+		return !blocked(cfg, protocol, a.Port()) && !x.loops(cfg, a) && !isolated(cfg, c, a.Addr().Unmap()) &&
 			(socks.Public(a) && !x.own.has(a.Addr()) || (cfg.Portal.Remote.AllowPrivate || c.AllowPrivate) && socks.PublicOrPrivate(a))
 	}
 }
 
-func blocked(cfg *config.Config, port uint16) bool {
+func blocked(cfg *config.Config, protocol string, port uint16) bool {
 	return slices.ContainsFunc(cfg.Portal.Remote.BlockPort, func(b config.PortRange) bool {
-		return b.Protocol != "udp" && b.First <= port && port <= b.Last
+		return (b.Protocol == "" || b.Protocol == protocol) && b.First <= port && port <= b.Last
 	})
 }
 

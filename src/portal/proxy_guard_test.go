@@ -61,11 +61,11 @@ func TestServersGuard(t *testing.T) {
 		at := netip.MustParseAddrPort(text)
 		home := cfg.Peers[0]
 		portal.Isolate = true
-		got := [3]bool{x.guard(home)(at)}
+		got := [3]bool{x.guard(home, "tcp")(at)}
 		home.AllowPrivate = true
-		got[1] = x.guard(home)(at)
+		got[1] = x.guard(home, "tcp")(at)
 		portal.Isolate = false
-		got[2] = x.guard(home)(at)
+		got[2] = x.guard(home, "tcp")(at)
 		if got != want {
 			t.Errorf("%s: %v, want %v", text, got, want)
 		}
@@ -76,8 +76,23 @@ func TestServersGuard(t *testing.T) {
 	home.AllowPrivate = true
 	for text, want := range map[string][2]bool{"203.0.113.1:80": {false, true}, "203.0.113.1:6779": {false, false}, "203.0.113.1:1080": {false, false}, "203.0.113.2:1080": {true, true}} {
 		at := netip.MustParseAddrPort(text)
-		if got := [2]bool{x.guard(cfg.Peers[0])(at), x.guard(home)(at)}; got != want {
+		if got := [2]bool{x.guard(cfg.Peers[0], "tcp")(at), x.guard(home, "tcp")(at)}; got != want {
 			t.Errorf("%s: %v, want %v", text, got, want)
+		}
+	}
+}
+
+// TestBlockedPortsByProtocol: a port that is blocked for one protocol is open for the other, also for programs' datagrams.
+func TestBlockedPortsByProtocol(t *testing.T) {
+	cfg := &config.Config{}
+	cfg.Portal.Remote.BlockPort = []config.PortRange{{Protocol: "tcp", First: 443, Last: 443}, {Protocol: "udp", First: 53, Last: 54}, {First: 25, Last: 25}}
+	x := &remoteProxy{}
+	x.known.Store(cfg)
+	s := x.plain(cfg, config.SOCKS{})
+	for port, want := range map[uint16][2]bool{443: {false, true}, 53: {true, false}, 54: {true, false}, 25: {false, false}, 80: {true, true}} { // by TCP, by UDP
+		at := netip.AddrPortFrom(netip.MustParseAddr("203.0.113.9"), port)
+		if got := [2]bool{s.guard(at), s.guardUDP(at)}; got != want {
+			t.Errorf("port %d: %v, want %v", port, got, want)
 		}
 	}
 }

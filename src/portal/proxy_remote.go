@@ -62,8 +62,8 @@ func (r *remote) startProxy() (*remoteProxy, error) {
 
 // plain makes the server of a socks section. It connects directly, and to no router's inside.
 func (x *remoteProxy) plain(*config.Config, config.SOCKS) *proxyServer {
-	guard := x.guard(config.Peer{})
-	return &proxyServer{connector: &socks.Direct{Guard: guard}, guard: guard,
+	guard := x.guard(config.Peer{}, "tcp")
+	return &proxyServer{connector: &socks.Direct{Guard: guard}, guard: guard, guardUDP: x.guard(config.Peer{}, "udp"),
 		devices: func() []string { return nil }, links: func() []string { return nil }}
 }
 
@@ -173,7 +173,7 @@ func (x *remoteProxy) reach(ctx context.Context, c config.Peer, q socks.Request,
 	if q.To.Name == speedName && q.Command == socks.Connect {
 		return newSpeedEnd(q.To.Port), socks.Address{}, nil
 	}
-	guard := x.guard(c)
+	guard := x.guard(c, "tcp")
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	switch q.Command {

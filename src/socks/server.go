@@ -41,9 +41,11 @@ type Options struct {
 	Users map[string]string
 	// Connector reaches destinations.
 	Connector Connector
-	// Guard says who may be reached by UDP and from whom BIND may be asked.
+	// Guard says who may be reached by connections that are led here and from whom BIND may be asked.
 	Guard Guard
-	// Names says, beside Guard, what a name may lead to; nil: whatever Guard allows.
+	// GuardUDP says who may be reached by UDP; nil: whom Guard allows.
+	GuardUDP Guard
+	// Names says, beside GuardUDP, what a name may lead to; nil: whatever that allows.
 	Names NameGuard
 	// Bind and UDP allow these commands.
 	Bind, UDP bool
@@ -123,6 +125,9 @@ func NewServer(o Options) *Server {
 	}
 	if o.Resolve == nil {
 		o.Resolve = Resolve
+	}
+	if o.GuardUDP == nil {
+		o.GuardUDP = o.Guard
 	}
 	if o.Way == nil {
 		o.Way = func() uint64 { return 0 }

@@ -299,7 +299,7 @@ func TestBind(t *testing.T) {
 }
 
 func TestAssociate(t *testing.T) {
-	s, at := start(t, nil)
+	s, at := start(t, func(o *Options) { o.Guard, o.GuardUDP = func(netip.AddrPort) bool { return false }, everyone })
 	server, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)

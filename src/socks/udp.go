@@ -155,7 +155,7 @@ func (a *association) target(ctx context.Context, to Address) (netip.AddrPort, b
 	a.mu.Unlock()
 	if !known {
 		look, cancel := context.WithTimeout(ctx, hopTime)
-		all, err := resolve(look, a.s.Resolve, a.s.Guard, a.s.Names, to)
+		all, err := resolve(look, a.s.Resolve, a.s.GuardUDP, a.s.Names, to)
 		cancel()
 		if err != nil {
 			return netip.AddrPort{}, false
