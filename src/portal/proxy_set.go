@@ -30,9 +30,6 @@ func (p *proxySet) follow(next *config.Config) (changes []string) {
 	for _, s := range p.running() {
 		if !slices.ContainsFunc(next.SOCKS, func(c config.SOCKS) bool { return reflect.DeepEqual(c, s.section) }) {
 			s.retire()
-			if !slices.ContainsFunc(next.SOCKS, func(c config.SOCKS) bool { return c.Enabled && c.Name == s.section.Name }) {
-				s.cancel()
-			}
 			gone = append(gone, s)
 			changes = append(changes, "proxy "+s.section.Name+" is not as before")
 			continue
@@ -53,9 +50,24 @@ func (p *proxySet) follow(next *config.Config) (changes []string) {
 	}
 	p.mu.Lock()
 	p.servers, p.retired = kept, append(p.retired, gone...)
+	retired := slices.Clone(p.retired)
 	p.mu.Unlock()
+	for _, s := range retired {
+		s.outlive(next)
+	}
 	p.forgetRetired()
 	return changes
+}
+
+// outlive tells a retired server of another configuration: its clients are as welcome as those of the section that has its name
+// now, and end if there is none.
+func (s *proxyServer) outlive(next *config.Config) {
+	i := slices.IndexFunc(next.SOCKS, func(c config.SOCKS) bool { return c.Enabled && c.Name == s.section.Name })
+	if i < 0 {
+		s.cancel()
+		return
+	}
+	s.setUsers(usersOf(next, next.SOCKS[i]))
 }
 
 // serve starts the server of a section.
