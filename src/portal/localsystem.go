@@ -32,10 +32,10 @@ type localSystem struct {
 	tunnel  system.Tunnel
 	offered []netip.Addr // name servers that the server offers
 	up      atomic.Bool
-	lost    atomic.Int64 // when there was a session last, in Unix nanoseconds; 0: never
-	since   time.Time    // of the session's present state
-	direct  bool         // the LAN goes direct for want of a session
-	set     bool         // the tunnel is configured
+	lost    atomic.Pointer[time.Time] // when there was a session last; nil: never
+	since   time.Time                 // of the session's present state
+	direct  bool                      // the LAN goes direct for want of a session
+	set     bool                      // the tunnel is configured
 	refused atomic.Pointer[error]
 	broken  bool           // a repair failed: try again at the next look
 	said    string         // what was last said about look-ups and IPv6

@@ -102,7 +102,8 @@ func nameServerUser() (uid int, ok bool) {
 func (s *localSystem) session(up bool) {
 	s.post(func() {
 		if !up && s.up.Load() {
-			s.lost.Store(time.Now().UnixNano())
+			now := time.Now()
+			s.lost.Store(&now)
 		}
 		s.up.Store(up)
 		s.since = time.Now()

@@ -244,8 +244,9 @@ const (
 // datagrams is how they leave now: as the LAN's, which waits a while for a session that was lost. Safe for concurrent use.
 func (l *localProxy) datagrams() uint64 {
 	sys := l.portal.sys
+	lost := sys.lost.Load()
 	switch {
-	case sys.up.Load(), sys.lost.Load() != 0 && time.Since(time.Unix(0, sys.lost.Load())) < directAfter:
+	case sys.up.Load(), lost != nil && time.Since(*lost) < directAfter:
 		return wayTunnel
 	case l.portal.run.configuration().Portal.Local.KillSwitch:
 		return wayNone

@@ -42,8 +42,7 @@ type Aborter interface{ Abort() }
 // Relay copies both ways until both streams have ended, one has failed, or nothing moved for idle; then it closes
 // both. Between two TCP connections the kernel copies. It returns the bytes from a to b and from b to a.
 func Relay(a, b Stream, idle time.Duration) (up, down uint64) {
-	r := &relay{idle: idle}
-	r.active.Store(time.Now().UnixNano())
+	r := &relay{idle: idle, start: time.Now()}
 	near, far := sideOf(a), sideOf(b)
 	var wg sync.WaitGroup
 	wg.Go(func() { up = r.copy(far, near) })
@@ -56,7 +55,8 @@ func Relay(a, b Stream, idle time.Duration) (up, down uint64) {
 // relay is one pair of streams.
 type relay struct {
 	idle   time.Duration
-	active atomic.Int64
+	start  time.Time
+	active atomic.Int64 // how long after start something moved last: a clock that is set meanwhile changes nothing
 }
 
 // side is one of the two streams.
@@ -100,7 +100,7 @@ func (r *relay) copy(to, from *side) (total uint64) {
 	for {
 		n, err := d.move()
 		if total += uint64(n); n > 0 {
-			r.active.Store(time.Now().UnixNano())
+			r.active.Store(int64(time.Since(r.start)))
 		}
 		if err == nil && n == 0 {
 			_ = to.CloseWrite()
@@ -117,7 +117,7 @@ func (r *relay) copy(to, from *side) (total uint64) {
 }
 
 // expired reports that nothing has moved, in either direction, for too long.
-func (r *relay) expired() bool { return time.Since(time.Unix(0, r.active.Load())) >= r.idle }
+func (r *relay) expired() bool { return time.Since(r.start)-time.Duration(r.active.Load()) >= r.idle }
 
 // direction is one of the two ways bytes go.
 type direction struct {
