@@ -18,7 +18,7 @@ const (
 	// capsInRAM is how often counts are written where nothing wears out. A crash costs no more.
 	capsInRAM = 10 * time.Second
 	// capsToFlash is how often they are written where they outlive a power cut; beside that at each per cent of a cap. A link
-	// costs at most 24 + 100 writes in a day, and some 24 in a day of a month's period.
+	// costs at most 24 + 100 writes in a day, and some 24 in a day of a month's period. Each end of the program costs one more.
 	capsToFlash = time.Hour
 	// capsName is the file's name beside the secrets' directory.
 	capsName = "caps"
@@ -49,6 +49,7 @@ type capFiles struct {
 	rammed     time.Time
 	onFlash    string // what was written last
 	inRAM      string
+	before     map[string]*capCount // what was on flash at the start, until steps are made of it; nil: nothing
 	serial     uint64
 	there      bool // a file may be there
 	trouble    string
@@ -79,17 +80,40 @@ func (f *capFiles) read() map[string]*capCount {
 			f.log.Warn("what was counted for data caps cannot be read", "file", path, "err", err)
 			continue
 		}
+		maps.DeleteFunc(one.Links, func(_ string, c *capCount) bool { return c == nil })
+		if path == f.flash {
+			f.wasWritten(one.Links)
+		}
 		if one.Serial <= f.serial {
 			continue
 		}
 		f.serial = one.Serial
-		maps.DeleteFunc(one.Links, func(_ string, c *capCount) bool { return c == nil })
 		links = one.Links
 	}
 	if links == nil {
 		links = map[string]*capCount{}
 	}
 	return links
+}
+
+// wasWritten takes what is on flash as written by this run, when it was: a start alone is no reason to write.
+func (f *capFiles) wasWritten(links map[string]*capCount) {
+	text, err := json.Marshal(links)
+	info, statErr := os.Stat(f.flash)
+	if err != nil || statErr != nil {
+		return
+	}
+	f.onFlash, f.before = string(text), maps.Clone(links)
+	if age := time.Since(info.ModTime()); age > 0 { // else the clock was set back, or is not set yet
+		f.flashed = f.flashed.Add(-min(age, capsToFlash))
+	}
+}
+
+// follow makes steps of what was on flash, once the plans are known.
+func (f *capFiles) follow(stepsOf func(map[string]*capCount) capSteps) {
+	if f.before != nil {
+		f.steps, f.before = stepsOf(f.before), nil
+	}
 }
 
 // write writes each file whose time has come, and removes both when there is nothing to count any more.

@@ -3,8 +3,8 @@ package portal
 import (
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -136,16 +136,11 @@ func (c *caps) status(l config.Link) *stats.Cap {
 
 // keep writes what has to outlive this run, if it is time; links are those of the configuration, also those that are switched off.
 func (c *caps) keep(links []config.Link, ending bool) {
+	stepsOf := func(counts map[string]*capCount) capSteps { return stepsOf(counts, links) }
+	c.files.follow(stepsOf)
 	c.mu.Lock()
-	steps := capSteps{}
-	for name, one := range c.links {
-		i := slices.IndexFunc(links, func(l config.Link) bool { return l.Name == name && l.Cap.Bytes > 0 })
-		if i < 0 {
-			delete(c.links, name)
-			continue
-		}
-		steps[name] = capStep{one.Percent(planOf(links[i].Cap)), one.Since, one.Correction}
-	}
+	steps := stepsOf(c.links)
+	maps.DeleteFunc(c.links, func(name string, _ *capCount) bool { _, is := steps[name]; return !is })
 	text, err := json.Marshal(c.links)
 	c.mu.Unlock() // the status must not wait for flash
 	if err != nil {
@@ -153,6 +148,17 @@ func (c *caps) keep(links []config.Link, ending bool) {
 		return
 	}
 	c.files.write(string(text), steps, ending)
+}
+
+// stepsOf is how far the links are that have a cap.
+func stepsOf(counts map[string]*capCount, links []config.Link) capSteps {
+	steps := capSteps{}
+	for _, l := range links {
+		if one := counts[l.Name]; one != nil && l.Cap.Bytes > 0 {
+			steps[l.Name] = capStep{one.Percent(planOf(l.Cap)), one.Since, one.Correction}
+		}
+	}
+	return steps
 }
 
 // trustAfter is how long after the start a clock is believed that nobody says was set: no network tells this router the time.

@@ -220,6 +220,42 @@ func TestCapWritesPerDay(t *testing.T) {
 	}
 }
 
+// TestCapStartsDoNotWrite: a start is no reason to write to flash, only a new per cent or an hour since the last time is.
+func TestCapStartsDoNotWrite(t *testing.T) {
+	b := newCapBench(t)
+	l := capped("warn")
+	l.Cap.Bytes = 10_000
+	writes, last := 0, ""
+	run := func(bytes uint64) {
+		t.Helper()
+		c := b.start("a")
+		b.carry(c, l, bytes, 0)
+		c.keep([]config.Link{l}, false)
+		text, err := os.ReadFile(b.flash)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(text) != last {
+			writes, last = writes+1, string(text)
+		}
+	}
+	for i, bytes := range []uint64{0, 50, 1, 1, 0, 60, 1, 0} { // the per cent is reached by the sixth
+		if run(bytes); writes != 1 && i < 5 || writes != 2 && i >= 5 {
+			t.Errorf("start %d: %d writes", i, writes)
+		}
+	}
+	old := time.Now().Add(-capsToFlash)
+	if err := os.Chtimes(b.flash, old, old); err != nil {
+		t.Fatal(err)
+	}
+	if run(1); writes != 3 {
+		t.Errorf("an hour after the last: %d writes", writes)
+	}
+	if run(1); writes != 3 {
+		t.Errorf("soon after that: %d writes", writes)
+	}
+}
+
 func TestCapCorrection(t *testing.T) {
 	b := newCapBench(t)
 	c, l := b.start("a"), capped("stop")
