@@ -34,6 +34,12 @@ func (l *localProxy) Connect(ctx context.Context, client socks.Client, to socks.
 	} else {
 		s, bound, err = l.overMany(ctx, client, route, socks.Request{Command: socks.Connect, To: to})
 	}
+	if err != nil && route.FallbackDirect && l.slowed(ctx, cfg, route) {
+		if route.Carrier == config.CarrierTunnel {
+			return nil, socks.Address{}, err
+		}
+		return l.throughTunnel(ctx, client, to) // it keeps to the rate
+	}
 	if err == nil || !l.fallsBack(cfg, route, to, err) {
 		return s, bound, err
 	}
@@ -78,7 +84,7 @@ func (l *localProxy) Bind(ctx context.Context, client socks.Client, from socks.A
 	}
 	out, at, err := l.overMany(ctx, client, route, socks.Request{Command: socks.Bind, To: from})
 	if err != nil {
-		if l.fallsBack(cfg, route, from, err) {
+		if !l.slowed(ctx, cfg, route) && l.fallsBack(cfg, route, from, err) {
 			return socks.BindHere(ctx, l.direct.Guard, nil, from, tell)
 		}
 		return nil, socks.Address{}, err

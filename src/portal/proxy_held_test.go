@@ -1,0 +1,93 @@
+package portal
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"testing"
+
+	"mpproxy/src/config"
+	"mpproxy/src/engine/node"
+	"mpproxy/src/mpp"
+	"mpproxy/src/socks"
+	"mpproxy/src/system"
+)
+
+// heldProxy is a proxy over the links dsl and lte, both up, with a loop; the tunnel's device is lo, and there is no session.
+func heldProxy(t *testing.T) *localProxy {
+	t.Helper()
+	p := &running{log: slog.New(slog.DiscardHandler), shared: newShared(slog.New(slog.DiscardHandler), 16), group: newGroup(t.Context())}
+	p.cfg = &config.Config{Portal: config.Portal{Device: "lo"}}
+	p.config.current = p.cfg
+	r := &local{run: p, Local: node.NewLocal(0, node.LocalParams{}), sys: &localSystem{router: &system.Router{}, log: p.log, config: make(chan func(), 8)}}
+	r.links = []config.Link{{Name: "dsl", Metric: 1}, {Name: "lte", Metric: 2}}
+	at := netip.MustParseAddrPort("127.0.0.1:9")
+	r.told = []node.Link{{Up: true, Endpoint: at, Source: at.Addr()}, {Up: true, Endpoint: at, Source: at.Addr()}}
+	r.paused, r.capped, r.devices, r.seen = make([]bool, 2), make([]verdict, 2), []string{"eth1", "eth2"}, make([]seenLink, 2)
+	r.sys.portal, r.sys.names = r, newResolver(config.Remote{})
+	l := &localProxy{portal: r, pool: mpp.NewPool(1 << 20), who: make(map[uint64]whose)}
+	r.proxy = l
+	l.client = l.newClient(r.remote)
+	l.direct.Guard = func(netip.AddrPort) bool { return true }
+	go func() {
+		for {
+			select {
+			case f := <-p.shared.calls:
+				f(0)
+			case <-t.Context().Done():
+				return
+			}
+		}
+	}()
+	return l
+}
+
+// TestSlowLinksAreNotGoneRound: where a data cap slows all links that a route may use, its connections take the tunnel, which
+// keeps to the rate, or none. What would be direct takes the same provider without the rate.
+func TestSlowLinksAreNotGoneRound(t *testing.T) {
+	server, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	to := socks.FromAddrPort(netip.MustParseAddrPort(server.Addr().String()))
+	for name, tt := range map[string]struct {
+		carrier    config.Carrier
+		via        []config.Via
+		capped     [2]verdict
+		none, up   bool // no fallback; there is a session
+		want       error
+		tun, plain uint64
+	}{
+		"both slow":                {capped: [2]verdict{capSlow, capSlow}, up: true, tun: 1},
+		"both slow, no session":    {capped: [2]verdict{capSlow, capSlow}, want: errNoTunnel},
+		"the tunnel's, no session": {capped: [2]verdict{capSlow, capSlow}, carrier: config.CarrierTunnel, want: errNoTunnel},
+		"no fallback":              {capped: [2]verdict{capSlow, capSlow}, none: true, up: true, want: errNoWay},
+		"one slow, one stopped":    {capped: [2]verdict{capStop, capSlow}, up: true, tun: 1},
+		"its own slow":             {via: []config.Via{{Link: "lte", Weight: 1}}, capped: [2]verdict{capFree, capSlow}, up: true, tun: 1},
+		"through a relay over it":  {via: []config.Via{{Relays: []string{"r"}, Weight: 1}}, capped: [2]verdict{capFree, capSlow}, up: true, tun: 1},
+		"both stopped":             {capped: [2]verdict{capStop, capStop}, up: true, plain: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := heldProxy(t)
+			route := config.Route{Name: "all", Dest: []config.Dest{{}}, Carrier: tt.carrier, Via: tt.via, FallbackDirect: !tt.none}
+			l.portal.run.cfg.Routes = []config.Route{route}
+			l.portal.run.cfg.Relays = []config.Relay{{Name: "r", Enabled: true, Link: "lte", Address: config.HostPort{Host: "127.0.0.1", Port: 9}}}
+			copy(l.portal.capped, tt.capped[:])
+			l.portal.sys.up.Store(tt.up)
+			s, _, err := l.Connect(t.Context(), socks.Client{}, to)
+			if err == nil {
+				_ = s.Close()
+			}
+			if !errors.Is(err, tt.want) || l.counts.tunnelled.Load() != tt.tun || l.counts.fallbacks.Load() != tt.plain {
+				t.Errorf("%v, %d through the tunnel, %d direct", err, l.counts.tunnelled.Load(), l.counts.fallbacks.Load())
+			}
+			if tt.capped == [2]verdict{capSlow, capSlow} {
+				if _, _, err := l.Bind(t.Context(), socks.Client{}, to, func(socks.Address) error { return errNoWay }); err == nil || l.counts.fallbacks.Load() > 0 {
+					t.Errorf("it waits for a connection round the rate: %v", err)
+				}
+			}
+		})
+	}
+}
