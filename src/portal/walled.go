@@ -3,6 +3,7 @@ package portal
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -11,9 +12,9 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
-	"mpproxy/src/config"
 	"mpproxy/src/engine/mono"
 	"mpproxy/src/system"
 )
@@ -31,6 +32,11 @@ const (
 	wallPatience = 4 * time.Second
 	// wallBytes is as much of it as is read.
 	wallBytes = 4096
+	// wallSilence is for how long the server's own address may keep silent over a link that gets through before nobody is taken
+	// to be there: shorter than two questions are apart, and longer than a link is taken for one that gets through after it broke.
+	wallSilence = wallAgain / 2
+	// wallForgets is after which time a silence has nothing to do with the next.
+	wallForgets = 2 * wallAgainMetered
 	// wallPort is where networks with a login page answer in place of everybody.
 	wallPort = 80
 )
@@ -41,6 +47,15 @@ type walls struct {
 	portal *local
 	walled [system.MaxLinks]atomic.Bool
 	links  [system.MaxLinks]wallState
+	silent time.Time // when the server's address began to say nothing over links that get through; zero: it does
+	known  wallReference
+}
+
+// wallReference is an answer over a link that gets through and is metered: it is not asked as often as others.
+type wallReference struct {
+	at     netip.Addr
+	until  time.Time
+	answer webAnswer
 }
 
 // wallState is what is known of a link that does not get through.
@@ -76,13 +91,47 @@ func (w *walls) Run(ctx context.Context) error {
 			}
 			got := askWeb(ctx, k.knownLink)
 			var reference *webAnswer
-			if i := slices.IndexFunc(list, func(o wallLink) bool { return o.gets && o.endpoint.IsValid() }); i >= 0 && got != (webAnswer{}) {
-				there := askWeb(ctx, list[i].knownLink)
-				reference = &there
+			if got.status != 0 {
+				reference = w.reference(list, func(o knownLink) webAnswer { return askWeb(ctx, o) })
 			}
-			w.set(k, isWall(got, reference, w.names(k)))
+			w.set(k, isWall(got, reference))
 		}
 	}
+}
+
+// reference is what the server's own address answers over a link that gets through, best one that is not metered; nil: nobody knows.
+// One silence says nothing: the question may have been lost.
+func (w *walls) reference(list []wallLink, ask func(knownLink) webAnswer) *webAnswer {
+	fit := func(metered bool) int {
+		return slices.IndexFunc(list, func(o wallLink) bool { return o.gets && o.endpoint.IsValid() && o.metered == metered })
+	}
+	i := fit(false)
+	if i < 0 {
+		i = fit(true)
+	}
+	if i < 0 {
+		return nil
+	}
+	k, at := list[i], list[i].endpoint.Addr()
+	if k.metered && w.known.at == at && time.Now().Before(w.known.until) {
+		return &w.known.answer
+	}
+	there, now := ask(k.knownLink), time.Now()
+	switch {
+	case there != webAnswer{}:
+		w.silent = time.Time{}
+	case w.silent.IsZero() || now.Sub(w.silent) > wallForgets:
+		w.silent = now
+		return nil
+	case now.Sub(w.silent) < wallSilence:
+		return nil
+	default:
+		w.silent = now.Add(-wallSilence)
+	}
+	if k.metered {
+		w.known = wallReference{at: at, until: now.Add(wallAgainMetered), answer: there}
+	}
+	return &there
 }
 
 // list asks the loop.
@@ -129,41 +178,24 @@ func (w *walls) set(k wallLink, walled bool) {
 	}
 }
 
-// names are the server's own, where its web server may send people.
-func (w *walls) names(k wallLink) []string {
-	names := []string{k.endpoint.Addr().String()}
-	for _, r := range w.portal.run.configuration().Remotes {
-		names = append(names, hosts(r)...)
-	}
-	return names
-}
-
-func hosts(r config.Remote) (names []string) {
-	for _, e := range r.Endpoints {
-		names = append(names, e.Host)
-	}
-	return names
-}
-
-// webAnswer is what a web server said; zero if nobody answered.
+// webAnswer is what a web server said; zero if nothing was heard.
 type webAnswer struct {
-	status int
-	to     string // the host that it sends the client to
+	status  int
+	to      string // the host that it sends the client to
+	refused bool   // there is no web server: that is for sure
 }
 
 // isWall judges an answer at the server's address. reference is what came over a link that gets through; nil: there is none, and
-// then only an answer counts that no server would give about itself.
-func isWall(got webAnswer, reference *webAnswer, own []string) bool {
+// then only an answer counts that no server would give about itself. Its own may well lead elsewhere.
+func isWall(got webAnswer, reference *webAnswer) bool {
 	const loginNeeded = 511 // RFC 6585
 	switch {
-	case got == webAnswer{}:
+	case got.status == 0:
 		return false
 	case reference != nil:
 		return got != *reference
-	case got.status == loginNeeded:
-		return true
 	}
-	return got.status/100 == 3 && got.to != "" && !slices.Contains(own, got.to)
+	return got.status == loginNeeded
 }
 
 // askWeb asks for a page and reads as much of the answer as tells who it is from.
@@ -172,7 +204,7 @@ func askWeb(ctx context.Context, k knownLink) webAnswer {
 	defer cancel()
 	conn, err := k.dial(netip.AddrPortFrom(k.endpoint.Addr(), wallPort).String())(ctx)
 	if err != nil {
-		return webAnswer{}
+		return webAnswer{refused: errors.Is(err, syscall.ECONNREFUSED)}
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
