@@ -159,14 +159,14 @@ func (s *proxyServer) complain(text string) {
 	}
 }
 
-// serverNow is the server, nil before the LAN's networks are known. Those stay as they were then.
+// serverNow is the server, nil before the LAN's networks are known.
 func (s *proxyServer) serverNow() *socks.Server {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.server
 }
 
-// places are where to listen, and makes the server once it is known who may use it.
+// places are where to listen; it makes the server once it is known who may use it, and tells it of the LAN's other networks later.
 func (s *proxyServer) places() []netip.AddrPort {
 	addrs, nets := addressesOf(s.devices())
 	if len(s.section.Allow) > 0 {
@@ -199,6 +199,8 @@ func (s *proxyServer) places() []netip.AddrPort {
 		o := s.options(nets)
 		o.Users = s.users
 		s.server = socks.NewServer(o)
+	} else {
+		s.server.SetAllow(nets)
 	}
 	return at
 }

@@ -1,11 +1,16 @@
 package portal
 
 import (
+	"io"
+	"log/slog"
 	"maps"
+	"net"
+	"net/netip"
 	"slices"
 	"testing"
 
 	"mpproxy/src/config"
+	"mpproxy/src/socks"
 )
 
 // TestRetiredServersFollow: the last clients of a server whose section has changed are still within reach of later
@@ -32,4 +37,45 @@ func TestRetiredServersFollow(t *testing.T) {
 
 func section(name string) config.SOCKS {
 	return config.SOCKS{Name: name, Enabled: true, AuthUser: true}
+}
+
+// TestNetworksOfClientsFollow: who may use a proxy follows the LAN's networks, unless the section names them.
+func TestNetworksOfClientsFollow(t *testing.T) {
+	for _, fixed := range []bool{false, true} {
+		run := &running{log: slog.New(slog.DiscardHandler)}
+		run.config.current = &config.Config{}
+		var devices []string
+		s := &proxyServer{run: run, section: config.SOCKS{Listen: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}}, fresh: make(chan struct{}, 1)}
+		s.devices, s.links = func() []string { return devices }, func() []string { return nil }
+		if fixed {
+			s.section.Allow = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+		}
+		if s.places(); (s.serverNow() != nil) != fixed {
+			t.Fatal("a server before anybody is known who may use it, or none after")
+		}
+		if !fixed { // as if the LAN had had another network at the first look
+			s.server = socks.NewServer(socks.Options{Allow: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}})
+		}
+		devices = []string{"lo"}
+		s.places()
+		l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		served := make(chan error, 1)
+		go func() { served <- s.serverNow().Serve(t.Context(), l) }()
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = c.Write([]byte{5, 1, 0})
+		_, err = io.ReadFull(c, make([]byte, 2))
+		_, _ = c.Close(), l.Close()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+		if n := s.serverNow().Counts(); (n.Strangers == 1) != fixed || (err == nil) == fixed {
+			t.Errorf("networks of its own %v: %+v, %v", fixed, n, err)
+		}
+	}
 }

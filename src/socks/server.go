@@ -35,7 +35,7 @@ type Binder interface {
 
 // Options make a Server.
 type Options struct {
-	// Allow has the networks of clients; nobody else gets an answer. Empty: nobody.
+	// Allow has the networks of clients; nobody else gets an answer. Empty: nobody. See SetAllow.
 	Allow []netip.Prefix
 	// Users are the users with their passwords; nil: no authentication.
 	Users map[string]string
@@ -85,6 +85,7 @@ type Counts struct {
 type Server struct {
 	Options
 	users  map[string][sha256.Size]byte
+	allow  []netip.Prefix
 	counts struct {
 		accepted, strangers, tooMany, badRequests, wrongUsers atomic.Uint64
 		connects, binds, associations, failed, up, down       atomic.Uint64
@@ -134,7 +135,15 @@ func NewServer(o Options) *Server {
 	}
 	s := &Server{Options: o, open: make(map[net.Conn]*Connection), asking: make(map[netip.Addr]int)}
 	s.SetUsers(o.Users)
+	s.SetAllow(o.Allow)
 	return s
+}
+
+// SetAllow changes the networks of clients from now on; those that there are stay.
+func (s *Server) SetAllow(nets []netip.Prefix) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.allow = slices.Clone(nets)
 }
 
 // SetUsers changes who may use the server from now on, and their passwords; nil: no authentication. Connections of users
@@ -348,7 +357,9 @@ func (s *Server) closeAll() {
 }
 
 func (s *Server) allowed(a netip.Addr) bool {
-	return slices.ContainsFunc(s.Allow, func(p netip.Prefix) bool { return p.Contains(a) })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.allow, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 // serve is one client from greeting to end, but for what is relayed.

@@ -437,3 +437,28 @@ func TestUsersChange(t *testing.T) {
 	exchange(t, c) // goes on
 	exchange(t, again)
 }
+
+// TestAllowChanges: another network's clients are let in from now on, and those of the one before are not.
+func TestAllowChanges(t *testing.T) {
+	s, at := start(t, nil)
+	greet := func() error {
+		c := dial(t, at)
+		_, _ = c.Write([]byte{version5, 1, methodNone})
+		_, err := io.ReadFull(c, make([]byte, 2))
+		return err
+	}
+	if err := greet(); err != nil {
+		t.Fatal(err)
+	}
+	s.SetAllow([]netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")})
+	if err := greet(); err == nil {
+		t.Error("a stranger was answered")
+	}
+	if n := s.Counts(); n.Strangers != 1 || n.Active != 1 {
+		t.Errorf("another network: %+v", n)
+	}
+	s.SetAllow(loopback())
+	if err := greet(); err != nil {
+		t.Error(err)
+	}
+}
