@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"math"
 	"net/netip"
 
 	"mpproxy/src/config"
@@ -201,11 +202,13 @@ func (r *local) handle(ctx context.Context, q control.Request) (any, error) {
 	return nil, fmt.Errorf("'%s' is not a command", q.Cmd)
 }
 
-// lowestMetric is that of the links that are used first.
+// lowestMetric is that of the links that are used first. Links that were removed do not count.
 func (r *local) lowestMetric() int {
-	least := r.links[0].Metric
+	least := math.MaxInt
 	for _, l := range r.links {
-		least = min(least, l.Metric)
+		if l.Name != "" {
+			least = min(least, l.Metric)
+		}
 	}
 	return least
 }
@@ -238,6 +241,7 @@ func (r *local) held(i int) bool { return r.paused[i] || r.capped[i] != capFree 
 func (r *local) reuse(now mono.Time, i int) {
 	r.open.hold(r.links[i].Name, r.held(i))
 	r.setLink(now, i, r.told[i])
+	r.proxy.rehold()
 }
 
 // lesserLimit is the lesser of two limits, of which 0 is none.
@@ -254,12 +258,17 @@ func (r *local) recopy(now mono.Time, to config.Duplicate) (changes []string) {
 		return nil
 	}
 	r.duplicate = to
+	r.retell(now)
+	return []string{"duplicate " + string(to)}
+}
+
+// retell tells the engine about all links again: what holds for one depends on the others, in the loop.
+func (r *local) retell(now mono.Time) {
 	for i, l := range r.links {
 		if l.Name != "" {
 			r.setLink(now, i, r.told[i])
 		}
 	}
-	return []string{"duplicate " + string(to)}
 }
 
 // copied is the engine's word for what is sent twice.

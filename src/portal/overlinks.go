@@ -14,6 +14,7 @@ import (
 type overLinks struct {
 	mu    sync.Mutex
 	held  map[string]bool
+	at    map[string]string                      // the device of each link that was found
 	conns map[string][]weak.Pointer[net.TCPConn] // who has one closes it; this only knows of those that still are
 	purge map[string]int                         // the number from which on the closed ones are looked for
 }
@@ -21,33 +22,39 @@ type overLinks struct {
 // purgeFrom is the least number of connections of a link at which it is looked whether they still are.
 const purgeFrom = 64
 
-// dial connects over a link that is not held.
-func (o *overLinks) dial(ctx context.Context, link string, d *net.Dialer, to string) (net.Conn, error) {
+// dial connects over a link that is not held, and has this device.
+func (o *overLinks) dial(ctx context.Context, link, device string, d *net.Dialer, to string) (net.Conn, error) {
 	if o == nil {
 		return d.DialContext(ctx, "tcp", to)
 	}
-	if o.isHeld(link) {
-		return nil, fmt.Errorf("connect over %s: it is paused, or its data cap is used up", link)
+	if !o.allows(link, device) {
+		return nil, fmt.Errorf("connect over %s: it is paused, its data cap is used up, or %s is not its device any more", link, device)
 	}
 	conn, err := d.DialContext(ctx, "tcp", to)
-	if tcp, ok := conn.(*net.TCPConn); ok && !o.add(link, tcp) {
+	if tcp, ok := conn.(*net.TCPConn); ok && !o.add(link, device, tcp) {
 		_ = tcp.Close()
 		return nil, fmt.Errorf("connect over %s: it is not used any more", link)
 	}
 	return conn, err
 }
 
-func (o *overLinks) isHeld(link string) bool {
+func (o *overLinks) allows(link, device string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.held[link]
+	return o.allowed(link, device)
 }
 
-// add notes a connection; false: the link was held meanwhile.
-func (o *overLinks) add(link string, conn *net.TCPConn) bool {
+// allowed is allows with the lock held.
+func (o *overLinks) allowed(link, device string) bool {
+	at, found := o.at[link]
+	return !o.held[link] && (!found || at == device)
+}
+
+// add notes a connection; false: the link was held meanwhile, or has another device.
+func (o *overLinks) add(link, device string, conn *net.TCPConn) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.held[link] {
+	if !o.allowed(link, device) {
 		return false
 	}
 	if o.conns == nil {
@@ -73,6 +80,24 @@ func (o *overLinks) hold(link string, held bool) {
 		o.held = make(map[string]bool)
 	}
 	o.held[link] = true
+	o.end(link)
+}
+
+// move ends a link's connections if it has another device now; "" is none.
+func (o *overLinks) move(link, device string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if at, found := o.at[link]; found && at != device {
+		o.end(link)
+	}
+	if o.at == nil {
+		o.at = make(map[string]string)
+	}
+	o.at[link] = device
+}
+
+// end ends a link's connections; with the lock held.
+func (o *overLinks) end(link string) {
 	for _, p := range o.conns[link] {
 		if conn := p.Value(); conn != nil {
 			_ = conn.Close()

@@ -23,8 +23,9 @@ func TestConnectionsEndWithTheUseOfTheirLink(t *testing.T) {
 		}
 	}()
 	var o overLinks
+	device := "eth0"
 	dial := func(link string) (net.Conn, error) {
-		return o.dial(t.Context(), link, &net.Dialer{}, l.Addr().String())
+		return o.dial(t.Context(), link, device, &net.Dialer{}, l.Addr().String())
 	}
 	ended := func(c net.Conn) bool { _, err := c.Write([]byte{1}); return errors.Is(err, net.ErrClosed) }
 	dsl, err1 := dial("dsl")
@@ -61,7 +62,25 @@ func TestConnectionsEndWithTheUseOfTheirLink(t *testing.T) {
 	if !ended(dsl) {
 		t.Error("one that is still used was forgotten")
 	}
-	if c, err := (*overLinks)(nil).dial(t.Context(), "x", &net.Dialer{}, l.Addr().String()); err != nil || c == nil {
+	if lte, err = dial("lte"); err != nil {
+		t.Fatal(err)
+	}
+	for _, to := range []string{"eth0", "eth0"} {
+		if o.move("lte", to); ended(lte) {
+			t.Error("a connection ended though the device is the same")
+		}
+	}
+	if o.move("lte", "eth1"); !ended(lte) {
+		t.Error("a connection stays on a device that is not the link's any more")
+	}
+	if c, err := dial("lte"); err == nil || c != nil {
+		t.Error("it is tried again there")
+	}
+	device = "eth1"
+	if c, err := dial("lte"); err != nil || ended(c) {
+		t.Error("the new device is not used", err)
+	}
+	if c, err := (*overLinks)(nil).dial(t.Context(), "x", "eth0", &net.Dialer{}, l.Addr().String()); err != nil || c == nil {
 		t.Error("nobody has to know", err)
 	}
 }

@@ -2,12 +2,14 @@ package portal
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
 	"testing"
 
 	"mpproxy/src/config"
+	"mpproxy/src/engine/mono"
 	"mpproxy/src/engine/node"
 	"mpproxy/src/mpp"
 	"mpproxy/src/socks"
@@ -41,6 +43,120 @@ func heldProxy(t *testing.T) *localProxy {
 		}
 	}()
 	return l
+}
+
+// TestHeldLinksCarryNoMPTCP: the kernel gets no endpoints of links that are paused or whose data cap is used up; a connection
+// ends with its link and comes back over another.
+func TestHeldLinksCarryNoMPTCP(t *testing.T) {
+	l := heldProxy(t)
+	r := l.portal
+	server, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	for i := range r.told {
+		r.told[i].Endpoint = netip.MustParseAddrPort(server.Addr().String())
+	}
+	numbers := func() (text string) {
+		for _, k := range l.multipath().Links {
+			text += fmt.Sprintf("%d %v,", k.Number, k.Backup)
+		}
+		return text
+	}
+	if got := numbers(); got != "0 false,1 true," {
+		t.Error(got)
+	}
+	l.mptcp.set(true)
+	route := &config.Route{Carrier: config.CarrierMPTCP}
+	way, ok := l.overMPTCP(&far{}, route, l.links(t.Context()))
+	if !ok {
+		t.Fatal("no way")
+	}
+	first, err := way.Dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	r.run.shared.do(t.Context(), func(now mono.Time) {
+		r.paused[0] = true
+		r.reuse(now, 0)
+	})
+	if got := numbers(); got != "1 true," {
+		t.Error(got)
+	}
+	if len(r.sys.config) != 1 {
+		t.Error("the system is not told")
+	}
+	if _, err := first.Write([]byte{1}); !errors.Is(err, net.ErrClosed) {
+		t.Error("the connection goes on over a link that is paused", err)
+	}
+	again, err := way.Dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if len(r.open.conns["lte"]) != 1 {
+		t.Error("it does not come back over the other link")
+	}
+	r.run.shared.do(t.Context(), func(now mono.Time) {
+		r.capped[1] = capSlow
+		r.reuse(now, 1)
+	})
+	if c, err := way.Dial(t.Context()); !errors.Is(err, errNoWay) {
+		t.Error("every link is held:", c, err)
+	}
+}
+
+// TestConnectionsFollowChangesOfTheirLink: those over a link that is removed, or gets another interface, end.
+func TestConnectionsFollowChangesOfTheirLink(t *testing.T) {
+	l := heldProxy(t)
+	r, s := l.portal, l.portal.sys
+	server, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	dial := func(link, device string) (net.Conn, error) {
+		return r.open.dial(t.Context(), link, device, &net.Dialer{}, server.Addr().String())
+	}
+	ended := func(c net.Conn) bool { _, err := c.Write([]byte{1}); return errors.Is(err, net.ErrClosed) }
+	r.open.move("dsl", "eth1")
+	r.open.move("lte", "eth2")
+	dsl, err1 := dial("dsl", "eth1")
+	lte, err2 := dial("lte", "eth2")
+	if err1 != nil || err2 != nil {
+		t.Fatal(err1, err2)
+	}
+	do := func(f func(now mono.Time)) { r.run.shared.do(t.Context(), f) }
+	same := r.links[1]
+	same.Metric = 3
+	do(func(now mono.Time) { r.replaceLink(now, 1, same) })
+	if ended(lte) {
+		t.Error("a connection ended without need")
+	}
+	same.Interface = "wwan"
+	do(func(now mono.Time) { r.replaceLink(now, 1, same) })
+	if _, err := dial("lte", "eth2"); err == nil || !ended(lte) {
+		t.Error("connections stay on the interface of before")
+	}
+	if r.lowestMetric() != 1 {
+		t.Error(r.lowestMetric())
+	}
+	do(func(now mono.Time) { r.removeLink(now, 0) })
+	if _, err := dial("dsl", "eth1"); err == nil || !ended(dsl) {
+		t.Error("connections stay on a link that is gone")
+	}
+	if got := r.lowestMetric(); got != 3 {
+		t.Errorf("the lowest metric is %d", got)
+	}
+	r.told, r.capped, r.paused = append(r.told, node.Link{}), append(r.capped, capFree), append(r.paused, false)
+	if _, err := s.addLink(t.Context(), config.Link{Name: "dsl", Interface: "wan", Metric: 1}); err != nil {
+		t.Error(err)
+	}
+	if c, err := dial("dsl", "eth1"); err != nil || ended(c) {
+		t.Error("a link that is used again is not used", err)
+	}
 }
 
 // TestSlowLinksAreNotGoneRound: where a data cap slows all links that a route may use, its connections take the tunnel, which

@@ -32,7 +32,7 @@ func (l *localProxy) waysTo(ctx context.Context, to *far, route *config.Route) (
 	if len(links) == 0 {
 		return nil
 	}
-	if way, ok := l.overMPTCP(route, links); ok {
+	if way, ok := l.overMPTCP(to, route, links); ok {
 		return []streams.Way{way}
 	}
 	if len(route.Via) == 0 {
@@ -140,7 +140,7 @@ func (k knownLink) dial(to string) func(context.Context) (net.Conn, error) {
 		if k.device != "" {
 			d.Control = bindTo(k.device, k.mark)
 		}
-		return k.open.dial(ctx, k.name, &d, to)
+		return k.open.dial(ctx, k.name, k.device, &d, to)
 	}
 }
 

@@ -93,11 +93,26 @@ func (s *localSystem) dropLink(ctx context.Context, i int) error {
 	s.capped[i] = capFree
 	s.states[i].Store(stats.LinkDisabled)
 	s.portal.run.shared.do(ctx, func(now mono.Time) {
-		s.portal.SetLink(now, i, node.Link{})
-		s.portal.open.hold(s.portal.links[i].Name, false)
-		s.portal.links[i], s.portal.told[i], s.portal.paused[i], s.portal.capped[i] = config.Link{}, node.Link{}, false, capFree
+		s.portal.removeLink(now, i)
 	})
 	return s.router.DropLink(i)
+}
+
+// removeLink forgets a link, in the loop.
+func (r *local) removeLink(now mono.Time, i int) {
+	r.SetLink(now, i, node.Link{})
+	r.open.hold(r.links[i].Name, true)
+	r.links[i], r.told[i], r.paused[i], r.capped[i] = config.Link{}, node.Link{}, false, capFree
+	r.retell(now)
+}
+
+// replaceLink gives a link other options, in the loop.
+func (r *local) replaceLink(now mono.Time, i int, w config.Link) {
+	if r.links[i].Interface != w.Interface {
+		r.open.move(w.Name, "") // until its device is found
+	}
+	r.links[i] = w
+	r.retell(now)
 }
 
 // changeLink gives a link other options, or a number if it is new (i < 0). Only another device or transport opens it anew.
@@ -112,8 +127,7 @@ func (s *localSystem) changeLink(ctx context.Context, i int, w config.Link) (cha
 		err = s.router.DropLink(i)
 	}
 	s.portal.run.shared.do(ctx, func(now mono.Time) {
-		s.portal.links[i] = w
-		s.portal.setLink(now, i, s.portal.told[i])
+		s.portal.replaceLink(now, i, w)
 	})
 	return "link " + w.Name, err
 }
@@ -126,11 +140,13 @@ func (s *localSystem) addLink(ctx context.Context, w config.Link) (change string
 	if i < 0 {
 		return fmt.Sprintf("link %s is not used", w.Name), fmt.Errorf("link %s: there are %d links already", w.Name, system.MaxLinks)
 	}
-	s.portal.run.shared.do(ctx, func(mono.Time) {
+	s.portal.run.shared.do(ctx, func(now mono.Time) {
 		if i == len(s.portal.links) {
 			s.portal.links = append(s.portal.links, config.Link{})
 		}
 		s.portal.links[i] = w
+		s.portal.open.hold(w.Name, s.portal.held(i))
+		s.portal.retell(now)
 	})
 	return fmt.Sprintf("link %s is used", w.Name), nil
 }
