@@ -315,13 +315,14 @@ func (s *Server) admit(ctx context.Context, conn *net.TCPConn, handle handler) {
 		s.open[conn] = c
 	}
 	s.mu.Unlock()
-	if !fits || ctx.Err() != nil { // who came while all were being closed has no one else to close it
-		_ = conn.Close()
-	}
 	if !fits {
 		s.counts.active.Add(-1)
 		s.counts.tooMany.Add(1)
+		_ = conn.Close()
 		return
+	}
+	if ctx.Err() != nil { // who came while all were being closed has no one else to close it
+		_ = conn.Close()
 	}
 	s.counts.accepted.Add(1)
 	s.wg.Go(func() {
