@@ -231,7 +231,7 @@ func (s *localSystem) lookAt(ctx context.Context, i int) {
 	s.log.Info("link", "name", l.Name, "device", at.device, "state", string(why), "address", source, "server", remote)
 	s.portal.run.shared.do(ctx, func(now mono.Time) {
 		s.portal.devices[i], s.portal.seen[i] = at.device, seenLink{state, at.servers}
-		if err == nil {
+		if err == nil && state.Index != 0 { // one that is gone may come back
 			s.portal.open.move(l.Name, at.device)
 		}
 		s.portal.setLink(now, i, node.Link{Up: ready, Endpoint: remote, Source: source})

@@ -23,10 +23,11 @@ type resolver struct {
 	remote config.Remote
 	names  []config.HostPort // endpoints that must be looked up
 	fixed  []netip.AddrPort  // endpoints that need not
-	// fresh has something after the addresses changed.
-	fresh chan struct{}
-	mu    sync.Mutex
-	links []lookedUp
+	// fresh has something after the addresses changed, for one who follows them.
+	fresh  chan struct{}
+	mu     sync.Mutex
+	links  []lookedUp
+	waited chan struct{} // closed when some are found, for all who wait
 }
 
 // lookedUp is what is known over one link.
@@ -43,7 +44,7 @@ type look struct {
 }
 
 func newResolver(r config.Remote) *resolver {
-	n := &resolver{remote: r, fresh: make(chan struct{}, 1), links: make([]lookedUp, system.MaxLinks)}
+	n := &resolver{remote: r, fresh: make(chan struct{}, 1), waited: make(chan struct{}), links: make([]lookedUp, system.MaxLinks)}
 	for _, e := range r.Endpoints {
 		if a, ok := e.Addr(); ok {
 			n.fixed = append(n.fixed, netip.AddrPortFrom(a.Addr().Unmap(), a.Port()))
@@ -115,17 +116,46 @@ func (n *resolver) look(i int, device string, by look) {
 			found = append(found, netip.AddrPortFrom(a.Unmap(), e.Port))
 		}
 	}
+	n.found(i, found)
+}
+
+// found takes what a look-up over a link brought, and tells who waits for it.
+func (n *resolver) found(i int, addrs []netip.AddrPort) {
 	n.mu.Lock()
+	defer n.mu.Unlock()
 	n.links[i].asking = false
-	if len(found) > 0 {
-		n.links[i].addrs = found
+	if len(addrs) == 0 {
+		return
 	}
-	n.mu.Unlock()
-	if len(found) > 0 {
-		select {
-		case n.fresh <- struct{}{}:
-		default:
-		}
+	n.links[i].addrs = addrs
+	close(n.waited)
+	n.waited = make(chan struct{})
+	select {
+	case n.fresh <- struct{}{}:
+	default:
+	}
+}
+
+// next is closed when addresses are found from now on. Of nobody it is nil.
+func (n *resolver) next() <-chan struct{} {
+	if n == nil {
+		return nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.waited
+}
+
+// await waits for what next returned; false if there is nothing to wait for, or it did not come.
+func (n *resolver) await(ctx context.Context, found <-chan struct{}) bool {
+	if n == nil || len(n.names) == 0 {
+		return false
+	}
+	select {
+	case <-found:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

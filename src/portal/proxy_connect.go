@@ -128,8 +128,10 @@ func (l *localProxy) ask(ctx context.Context, client socks.Client, route *config
 	}
 	first, cancel := context.WithTimeout(ctx, firstSubflow)
 	defer cancel()
+	found := far.names.next()
 	ways := l.waysTo(ctx, far, route)
-	if len(ways) == 0 && far.names.await(first) {
+	for len(ways) == 0 && far.names.await(first, found) {
+		found = far.names.next() // before the look, so that nothing is missed in between
 		ways = l.waysTo(ctx, far, route)
 	}
 	for len(ways) == 0 && time.Since(l.portal.run.started) < firstSubflow && first.Err() == nil { // the links are just being found
@@ -164,19 +166,6 @@ func (l *localProxy) ask(ctx context.Context, client socks.Client, route *config
 
 // errNoWay is why a route carries nothing.
 var errNoWay = errors.New("no link works that the route may use, or the server's address is not known")
-
-// await waits until an address was found; false if there is nothing to wait for, or it did not come.
-func (n *resolver) await(ctx context.Context) bool {
-	if n == nil || len(n.names) == 0 {
-		return false
-	}
-	select {
-	case <-n.fresh:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
 
 // answer waits for the server's reply; without a good one the stream ends.
 func answer(ctx context.Context, s *streams.Stream) (socks.Address, error) {

@@ -1,12 +1,16 @@
 package portal
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"mpproxy/src/config"
 	"mpproxy/src/engine/mono"
@@ -206,4 +210,47 @@ func TestSlowLinksAreNotGoneRound(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAllWaitForTheAddress: an address that is found wakes everybody who waits for it, and nobody who comes later.
+func TestAllWaitForTheAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newResolver(config.Remote{Endpoints: []config.HostPort{{Host: "vps.example", Port: 1}}})
+		ctx, cancel := context.WithTimeout(t.Context(), firstSubflow)
+		defer cancel()
+		var woken atomic.Int32
+		wait := func() {
+			found := n.next()
+			go func() {
+				if n.await(ctx, found) {
+					woken.Add(1)
+				}
+			}()
+		}
+		for range 3 {
+			wait()
+		}
+		synctest.Wait()
+		if woken.Load() != 0 {
+			t.Error("nothing was found yet")
+		}
+		n.found(0, []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:1")})
+		synctest.Wait()
+		if woken.Load() != 3 {
+			t.Errorf("%d of 3 woken", woken.Load())
+		}
+		select {
+		case <-n.fresh:
+		default:
+			t.Error("the system task is not told")
+		}
+		wait()
+		time.Sleep(2 * firstSubflow)
+		if woken.Load() != 3 {
+			t.Error("an address of before wakes who comes later")
+		}
+		if (*resolver)(nil).await(ctx, (*resolver)(nil).next()) || newResolver(config.Remote{}).await(ctx, nil) {
+			t.Error("there is nothing to wait for")
+		}
+	})
 }
