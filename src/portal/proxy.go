@@ -208,8 +208,9 @@ func (s *proxyServer) places() []netip.AddrPort {
 const (
 	// filesElse are the open files that are left for all but proxied connections.
 	filesElse = 256
-	// filesDirect are those that a direct connection has; one over several links has one for each instead of the second.
-	filesDirect = 2
+	// filesLeast are those that a connection may have in any case: two sockets, and a pipe between them. One over several
+	// links has one for each instead of the second.
+	filesLeast = 4
 )
 
 // most is how many clients there may be: fewer than configured where the system allows fewer open files, which the rest of
@@ -220,20 +221,42 @@ func (s *proxyServer) most() int {
 		return s.section.MaxConnections
 	}
 	cfg := s.run.configuration()
-	each := filesDirect
-	if len(cfg.Routes) > 0 {
-		each = max(filesDirect, 1+len(cfg.EnabledLinks()))
-	}
-	most := mostClients(s.section.MaxConnections, limit.Cur, each)
+	most := mostClients(s.section.MaxConnections, limit.Cur, filesEach(cfg)*sections(cfg))
 	if most < s.section.MaxConnections {
 		s.run.log.Warn("fewer proxied connections than max_connections allows: the limit of open files is too low", "connections", most, "open_files", limit.Cur)
 	}
 	return most
 }
 
+// filesEach is how many files a connection may have: its client's and those of the subflows of the route that has most.
+func filesEach(cfg *config.Config) int {
+	each := filesLeast
+	for _, r := range cfg.Routes {
+		subflows := 0
+		for _, v := range r.Via {
+			subflows += min(v.Weight, maxSubflowsVia)
+		}
+		if len(r.Via) == 0 {
+			subflows = len(cfg.EnabledLinks())
+		}
+		each = max(each, 1+subflows)
+	}
+	return each
+}
+
+// sections is how many proxies share the files, at least 1.
+func sections(cfg *config.Config) (n int) {
+	for _, s := range cfg.SOCKS {
+		if s.Enabled {
+			n++
+		}
+	}
+	return max(n, 1)
+}
+
 // mostClients is how many clients of so many files each fit beside the rest.
 func mostClients(wanted int, files uint64, each int) int {
-	return min(wanted, max(int(min(files, 1<<30))-filesElse, filesElse)/each)
+	return min(wanted, max(max(int(min(files, 1<<30))-filesElse, filesElse)/each, 1)) // 0 would be no limit
 }
 
 func (s *proxyServer) options(nets []netip.Prefix) socks.Options {

@@ -97,13 +97,39 @@ func TestBlockedPortsByProtocol(t *testing.T) {
 	}
 }
 
+// TestFilesEach: the route with most subflows counts, weights as far as they are followed.
+func TestFilesEach(t *testing.T) {
+	via := func(weights ...int) (r config.Route) {
+		for _, w := range weights {
+			r.Via = append(r.Via, config.Via{Link: "x", Weight: w})
+		}
+		return r
+	}
+	links := make([]config.Link, 5)
+	for i := range links {
+		links[i].Enabled = i > 0
+	}
+	socks := []config.SOCKS{{Enabled: true}, {}, {Enabled: true}}
+	for _, tt := range []struct {
+		cfg        config.Config
+		each, many int
+	}{
+		{config.Config{Links: links}, 4, 1}, {config.Config{Links: links, Routes: []config.Route{{}}, SOCKS: socks[:2]}, 5, 1},
+		{config.Config{Routes: []config.Route{via(1, 1)}, SOCKS: socks}, 4, 2}, {config.Config{Routes: []config.Route{via(2, 20), via(3)}}, 11, 1},
+	} {
+		if each, many := filesEach(&tt.cfg), sections(&tt.cfg); each != tt.each || many != tt.many {
+			t.Errorf("%+v: %d, %d", tt, each, many)
+		}
+	}
+}
+
 func TestMostClients(t *testing.T) {
 	for _, tt := range []struct {
 		wanted int
 		files  uint64
 		each   int
 		want   int
-	}{{10000, 65536, 5, 10000}, {10000, 20000, 2, 9872}, {10000, 4096, 3, 1280}, {100, 4096, 3, 100}, {10000, 200, 2, 128}, {10000, 1 << 63, 2, 10000}} {
+	}{{10000, 65536, 5, 10000}, {10000, 20000, 2, 9872}, {10000, 4096, 3, 1280}, {100, 4096, 3, 100}, {10000, 200, 2, 128}, {10000, 1 << 63, 2, 10000}, {10000, 300, 400, 1}} {
 		if got := mostClients(tt.wanted, tt.files, tt.each); got != tt.want {
 			t.Errorf("%+v: %d", tt, got)
 		}
