@@ -31,6 +31,7 @@ type BBR struct {
 
 	bandwidth maxFilter
 	roundRate int64 // largest rate of this round
+	anyRate   int64 // the same, of samples too that were limited by what there was to send
 	gain      int64 // pacing gain in percent
 
 	rtt, minRTT time.Duration
@@ -162,6 +163,7 @@ func (b *BBR) OnAck(s Sample) {
 	b.target = max(b.target, min(s.Deviation/2, queueTargetNoisy))
 	b.roundAcked += s.Acked
 	b.roundLost = max(b.roundLost+s.Lost-s.Spurious, 0)
+	b.anyRate = max(b.anyRate, s.Rate)
 	if s.Rate > 0 && (!s.AppLimited || s.Rate > b.bandwidth.get()) {
 		b.known = b.known || !s.AppLimited && b.roundAcked >= startupTelling
 		b.bandwidth.update(s.Rate)
@@ -178,7 +180,7 @@ func (b *BBR) OnAck(s Sample) {
 	}
 	b.step(s)
 	if s.Round {
-		b.roundRate, b.roundAcked, b.roundLost = 0, 0, 0
+		b.roundRate, b.anyRate, b.roundAcked, b.roundLost = 0, 0, 0, 0
 	}
 }
 
@@ -192,8 +194,9 @@ func (b *BBR) endRound(s Sample) {
 	} else {
 		b.saturated = 0
 	}
-	if b.saturated >= 2 && b.roundRate > 0 && b.roundRate < b.bandwidth.get() {
-		b.bandwidth.set(b.roundRate)
+	// While a queue grows it is the link that limits, however little there was to send.
+	if b.saturated >= 2 && b.anyRate > 0 && b.anyRate < b.bandwidth.get() {
+		b.bandwidth.set(b.anyRate)
 	}
 	if total := b.roundAcked + b.roundLost; total > 0 && b.state == cruise {
 		b.lossShare += (b.roundLost*1024/total - b.lossShare) / 8
