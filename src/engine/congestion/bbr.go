@@ -194,9 +194,14 @@ func (b *BBR) endRound(s Sample) {
 	} else {
 		b.saturated = 0
 	}
-	// While a queue grows it is the link that limits, however little there was to send.
-	if b.saturated >= 2 && b.anyRate > 0 && b.anyRate < b.bandwidth.get() {
-		b.bandwidth.set(b.anyRate)
+	// While a queue grows it is the link that limits, however little there was to send. A few packets tell nothing of it: a path that
+	// has become longer looks alike.
+	rate := b.roundRate
+	if b.roundAcked >= startupTelling {
+		rate = b.anyRate
+	}
+	if b.saturated >= saturatedRounds && rate > 0 && rate < b.bandwidth.get() {
+		b.bandwidth.set(rate)
 	}
 	if total := b.roundAcked + b.roundLost; total > 0 && b.state == cruise {
 		b.lossShare += (b.roundLost*1024/total - b.lossShare) / 8

@@ -65,6 +65,9 @@ const (
 	// probeGrowth is the growth in percent that makes a probe go on.
 	probeGrowth = 105
 
+	// saturatedRounds in which delivery lags behind sending while a queue stands show what the link carries.
+	saturatedRounds = 2
+
 	// fullSlack is how much of a window may be free for it to count as used: pacing and whole packets never fill it.
 	fullSlack = 3 * MTU
 	// deliveryRounds is after how many round trips an old delivery rate begins to be forgotten.
