@@ -135,3 +135,37 @@ func TestProxyLinkComes(t *testing.T) {
 		t.Errorf("%d bytes over the link that came: %+v", after, s)
 	}
 }
+
+// TestMPTCPLeavesHeldLinks: a transfer over the kernel's MPTCP leaves a link that is paused, whether it began there or not.
+func TestMPTCPLeavesHeldLinks(t *testing.T) {
+	if _, err := os.Stat("/proc/sys/net/mptcp/enabled"); err != nil {
+		t.Skip("this kernel has no MPTCP")
+	}
+	l := newLabWith(t, Options{Links: mustParse(t, "20M/10ms,20M/15ms"), RouterOptions: carrierOptions("mptcp", "option fallback 'none'")})
+	startPortals(t, l)
+	waitUntil(t, func() bool {
+		out, err := l.Exec("router", "ip", "mptcp", "endpoint")
+		return err == nil && strings.Count(out, "subflow dev wan") == 2
+	})
+	go generous(listenIn(t, l, "server", ServerAddress+":8081"), 30<<20)
+	act := func(link, action string) {
+		if out, err := run("", "ip", "netns", "exec", l.Namespace("router"), l.options.Program, "--socket", l.Router.Socket, "link", link, action); err != nil {
+			t.Fatal(out, err)
+		}
+	}
+	for i, link := range []string{"link2", "link1"} {
+		download(t, l, ServerAddress+":8081", 30<<20, func() {
+			wait(time.Second)
+			act(link, "pause")
+			wait(time.Second)
+			n := 1 - i
+			had := carried(l.Links[n])
+			wait(2 * time.Second)
+			if more := carried(l.Links[n]) - had; more > 5000 {
+				t.Errorf("%d bytes went over %s in 2 s after it was paused", more, link)
+			}
+		})
+		act(link, "resume")
+		wait(2 * time.Second)
+	}
+}
