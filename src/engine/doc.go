@@ -14,7 +14,8 @@
 //  1. The caller opens the datagram; Receive sees only what is authentic.
 //  2. The path's replay window takes each number once.
 //  3. Acknowledgements feed recovery and congestion; what is lost is queued for repair on the path where it arrives first.
-//  4. Data goes to its lane, or straight on; Delivered returns what may go to the TUN device.
+//  4. Data goes to its lane, which puts it in order, and through even, which keeps what jitter made much too early; or straight
+//     on. Delivered returns what may go to the TUN device.
 //
 // Trace has all of this told as it happens; package trace says in which words. Off, it costs a comparison here and there.
 //
