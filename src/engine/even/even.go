@@ -3,8 +3,8 @@
 //
 // A sender that models the path by the shortest round trip it ever saw (BBR) would otherwise believe the luckiest packet:
 // where round trips vary between 15 and 70 ms it keeps no more on its way than 30 ms carry, and the links run dry. In
-// virtual time such a flow got 0.07 of two links of 20 ms jitter, and gets 0.4 to 0.9 with this. It costs the flow nothing that order
-// had not cost already: packets behind a late one wait for it anyway.
+// virtual time such a flow got 0.07 of two links of 20 ms jitter, and gets 0.4 to 0.9 with this. It costs the flow what
+// its luckiest packets were early; what has no lane, calls above all, is never kept.
 //
 // No clock, no randomness, no goroutine, no log, no I/O.
 package even
@@ -54,8 +54,7 @@ type Evener struct {
 
 // stream is one lane's.
 type stream struct {
-	head, tail *packet.Buf // kept, by the time of release, which is in Enqueued
-	due        mono.Time   // of the tail
+	head, tail *packet.Buf // kept, in order; Enqueued is when a packet may go, if those before it have gone
 
 	seen      mono.Time // 0: never
 	stamp     uint16    // the newest
@@ -90,8 +89,7 @@ func (e *Evener) Push(now mono.Time, b *packet.Buf, out []*packet.Buf) []*packet
 	case e.cost+cost(b) > e.limit:
 		return append(e.flush(s, out), b)
 	}
-	b.Enqueued, b.Next = mono.Max(now.Add(wait), s.due), nil
-	s.due = b.Enqueued
+	b.Enqueued, b.Next = now.Add(wait), nil
 	if s.head == nil {
 		s.head = b
 		e.holding = append(e.holding, s)
@@ -114,7 +112,7 @@ func (s *stream) wait(now mono.Time, b *packet.Buf) time.Duration {
 		return 0
 	}
 	apart := time.Duration(int16(b.Stamp-s.stamp)) * unit
-	if apart > 0 {
+	if apart > 0 { // a repair is older than what came before it
 		s.stamp = b.Stamp
 	}
 	s.seen = now

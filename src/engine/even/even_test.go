@@ -145,18 +145,49 @@ func TestFollowsAShorterPath(t *testing.T) {
 	}
 }
 
-// Clocks that part by a thousandth for an hour change nothing.
+// Clocks that part by seconds, more than the stamps can tell, change nothing.
 func TestDrift(t *testing.T) {
 	f := newFeed(t, 0)
-	for range 720 {
-		f.send(5000/10, f.jitter(50*ms, 20*ms))
-		f.clock += 5 * ms
-		if f.longest > longest {
-			t.Fatalf("kept for %v", f.longest)
-		}
+	for range 5000 {
+		f.send(100, f.jitter(50*ms, 300*time.Microsecond))
+		f.clock += ms
 	}
-	f.clock -= 720 * 5 * ms
-	f.number, f.next = 0, 0
+	f.end()
+	if f.longest > 0 {
+		t.Errorf("a packet of a steady flow was kept for %v", f.longest)
+	}
+}
+
+// A flow whose first packet was the luckiest is known for what it is within a few dozen.
+func TestLearnsAtOnce(t *testing.T) {
+	f := newFeed(t, 0)
+	f.send(1, func() time.Duration { return 10 * ms })
+	f.send(60, f.jitter(50*ms, 5*ms))
+	f.sent = f.sent.Add(50 * ms) // else order alone makes it old
+	f.send(1, func() time.Duration { return 10 * ms })
+	f.end()
+	if f.longest < 10*ms {
+		t.Errorf("a lucky packet was kept for %v", f.longest)
+	}
+}
+
+// What is due within a millisecond goes together.
+func TestBatches(t *testing.T) {
+	f := newFeed(t, 0)
+	f.send(1000, f.jitter(50*ms, 40*ms))
+	for f.e.cost < 3*minCost {
+		f.send(1, f.jitter(50*ms, 40*ms))
+	}
+	head := f.e.holding[0].head
+	head.Next.Enqueued = head.Enqueued.Add(grain / 2)
+	at := head.Enqueued
+	if out := f.e.OnTimeout(at, nil); len(out) < 2 {
+		t.Errorf("%d packets went", len(out))
+	} else {
+		f.now = at
+		f.take(out)
+	}
+	f.end()
 }
 
 // Beyond the limit packets pass at once, still in order.
@@ -207,6 +238,9 @@ func TestLanesAndFlush(t *testing.T) {
 		f.send(1, f.jitter(60*ms, 50*ms))
 	}
 	f.take(f.e.Flush(nil))
+	if f.e.cost != 0 || f.next != f.number {
+		t.Errorf("%d bytes are kept after a flush, the last is %d of %d", f.e.cost, f.next, f.number)
+	}
 	f.end()
 }
 
