@@ -175,3 +175,16 @@ func TestBaseOfAJitteringPath(t *testing.T) {
 		t.Errorf("the base is %v above the floor, want 10ms", got)
 	}
 }
+
+// Until it has been seen for a while what a path takes is the least it took, also where that is less than the first path's.
+func TestBaseOfAQuickerPath(t *testing.T) {
+	offset := &recovery.Offset{}
+	first, quick := recovery.New(offset), recovery.New(offset)
+	feed(t, first, begin, 30*ms, 0, 100)
+	for i := range 3 {
+		feed(t, quick, begin.Add(time.Duration(i)*10*ms), time.Duration(10+5*i)*ms, 0, 100)
+	}
+	if got := quick.Delay.Base() - first.Delay.Base(); got != -20*ms {
+		t.Errorf("the quicker path's base is %v from the first's, want -20ms", got)
+	}
+}
