@@ -100,15 +100,9 @@ func TestStopsAtOnce(t *testing.T) {
 				o.Connector = hanging{}
 			}
 			s := NewServer(o)
-			l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			ctx, cancel := context.WithCancel(t.Context())
-			done := make(chan error, 1)
-			go func() { done <- s.Serve(ctx, l) }()
-			prepare(t, l.Addr().(*net.TCPAddr).AddrPort())
-			cancel()
+			at, stop, done := serving(t, s)
+			prepare(t, at)
+			stop()
 			select {
 			case <-done:
 			case <-time.After(3 * time.Second):
@@ -119,26 +113,33 @@ func TestStopsAtOnce(t *testing.T) {
 	}
 }
 
+// serving lets s serve on loopback until stop; then done tells how it ended.
+func serving(t *testing.T, s *Server) (at netip.AddrPort, stop context.CancelFunc, done <-chan error) {
+	t.Helper()
+	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(ctx, l) }()
+	return l.Addr().(*net.TCPAddr).AddrPort(), stop, ended
+}
+
 // TestComesWhileStopping: a client that comes in the moment the server ends keeps nothing waiting.
 func TestComesWhileStopping(t *testing.T) {
 	for range 50 {
 		s := NewServer(Options{Allow: loopback(), Connector: hanging{}})
-		l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- s.Serve(ctx, l) }()
+		at, stop, done := serving(t, s)
 		for range 5 {
 			go func() {
-				if c, err := net.Dial("tcp", l.Addr().String()); err == nil {
+				if c, err := net.Dial("tcp", at.String()); err == nil {
 					_, _ = io.Copy(io.Discard, c)
 					_ = c.Close()
 				}
 			}()
 		}
-		go cancel()
+		go stop()
 		select {
 		case <-done:
 		case <-time.After(3 * time.Second):

@@ -298,6 +298,21 @@ func TestBind(t *testing.T) {
 	exchange(t, c)
 }
 
+// associate asks for a UDP association: it lasts as long as c, and its datagrams go to relay.
+func associate(t *testing.T, at netip.AddrPort) (c net.Conn, relay Address) {
+	t.Helper()
+	c = dial(t, at)
+	_, _ = c.Write(Request{Associate, Address{}}.Append([]byte{5, 1, 0}))
+	if _, err := io.ReadFull(c, make([]byte, 2)); err != nil {
+		t.Fatal(err)
+	}
+	relay, err := ReadReply(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, relay
+}
+
 func TestAssociate(t *testing.T) {
 	s, at := start(t, func(o *Options) { o.Guard, o.GuardUDP = func(netip.AddrPort) bool { return false }, everyone })
 	server, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
@@ -315,15 +330,7 @@ func TestAssociate(t *testing.T) {
 			_, _ = server.WriteToUDPAddrPort(slices.Concat([]byte("re: "), b[:n]), from)
 		}
 	}()
-	c := dial(t, at)
-	_, _ = c.Write(Request{Associate, Address{}}.Append([]byte{5, 1, 0}))
-	if _, err := io.ReadFull(c, make([]byte, 2)); err != nil {
-		t.Fatal(err)
-	}
-	relay, err := ReadReply(c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c, relay := associate(t, at)
 	u, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(relay.IP, relay.Port)))
 	if err != nil {
 		t.Fatal(err)

@@ -1,7 +1,6 @@
 package socks
 
 import (
-	"io"
 	"net"
 	"net/netip"
 	"sync/atomic"
@@ -28,15 +27,7 @@ func TestAssociationChangesItsWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer server.Close()
-	c := dial(t, at)
-	_, _ = c.Write(Request{Associate, Address{}}.Append([]byte{5, 1, 0}))
-	if _, err := io.ReadFull(c, make([]byte, 2)); err != nil {
-		t.Fatal(err)
-	}
-	relay, err := ReadReply(c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c, relay := associate(t, at)
 	u := dialUDP(t, relay)
 	to := FromAddrPort(server.LocalAddr().(*net.UDPAddr).AddrPort())
 	b := make([]byte, 100)

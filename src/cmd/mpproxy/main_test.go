@@ -28,7 +28,7 @@ func fakePortal(t *testing.T) (socket string, asked <-chan control.Request) {
 	t.Helper()
 	socket = filepath.Join(t.TempDir(), "s.sock")
 	requests := make(chan control.Request, 100)
-	server := control.NewServer(socket, func(_ context.Context, r control.Request) (any, error) {
+	answering(t, socket, func(_ context.Context, r control.Request) (any, error) {
 		requests <- r
 		switch {
 		case r.Cmd == control.CmdStatus:
@@ -38,16 +38,6 @@ func fakePortal(t *testing.T) (socket string, asked <-chan control.Request) {
 		}
 		return nil, errors.New("there is no link '" + r.Link + "'")
 	})
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- server.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	<-server.Ready()
 	return socket, requests
 }
 
