@@ -4,7 +4,7 @@
 // A packet goes through a Link in this order:
 //
 //	offered -> StopAfter, LoseList -> outage -> random loss -> policer -> queue (bytes, drop-tail)
-//	        -> serialised at Rate -> delay + jitter -> delivered
+//	        -> serialised at Rate -> delay + jitter -> delivered (to a Joint's common link, where several lead into one)
 //
 // Contract of the room: no clock, no randomness of its own, no goroutine, no log, no I/O; not safe for concurrent
 // use. Time is an argument and must not run backwards; random numbers come from a seeded generator that belongs to

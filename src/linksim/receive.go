@@ -20,10 +20,15 @@ func (l *Link[T]) Receive(now mono.Time) (T, bool) {
 		var none T
 		return none, false
 	}
+	return l.arrive().payload, true
+}
+
+// arrive delivers the packet that is next.
+func (l *Link[T]) arrive() item[T] {
 	got := l.flight.pop()
 	l.stats.Delivered++
 	l.stats.DeliveredBytes += uint64(got.size)
-	return got.payload, true
+	return got
 }
 
 // Stats returns the counters.
