@@ -20,24 +20,27 @@ type copies struct {
 	head, n int
 }
 
-// secondPath is where a packet of f about to go over p for the first time goes, too, by the choice of what is sent twice: the soonest
+// secondPath is where a packet of f about to go over p for the first time goes, too, by the choice of what is sent twice, or by a rule: the soonest
 // of the other paths that take it, none of a higher metric; nil if it goes over p only.
 func (t *Tunnel) secondPath(now mono.Time, f *flowq.Flow, p *path.Path, load *recovery.Payload) (second *path.Path) {
 	var secondAt time.Duration
-	level, judged := path.CopyNothing, false
+	level, judged, named := path.CopyNothing, false, false
 	for _, o := range t.eligible {
 		if o.Copies == path.CopyNothing || o == p || o.Metric != t.metric || !o.Usable() {
 			continue
 		}
 		if !judged {
-			level, judged = copyLevel(f, load), true
+			level, judged, named = copyLevel(f, load), true, t.named(now, f, load)
 		}
-		if level == path.CopyNothing || o.Copies < level {
+		if !named && !o.Copies.Has(level) {
 			continue
 		}
 		if at := o.Arrival(now, load.Buf.Len(), 2); second == nil || at < secondAt {
 			second, secondAt = o, at
 		}
+	}
+	if second != nil && !second.Copies.Has(level) {
+		t.twice.room.take(load.Buf.Len())
 	}
 	return second
 }

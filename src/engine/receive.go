@@ -291,6 +291,8 @@ func (t *Tunnel) control(now mono.Time, p *path.Path, r *Received) {
 		t.config.acked(f.ConfigAck.ID)
 	case wire.TypePathUse:
 		t.onUse(now, p, &f.PathUse)
+	case wire.TypeSendTwice:
+		t.onSendTwice(now, &f.SendTwice)
 	case wire.TypePathClose:
 		t.pathIDs.use(f.PathClose.Path)
 		if f.PathClose.Path != p.ID {

@@ -142,6 +142,9 @@ func (t *Tunnel) sendHead(now mono.Time, f *flowq.Flow, prev *packet.Buf, p *pat
 	t.limits.out.take(b.Len())
 	t.held += int64(b.Len())
 	second := t.secondPath(now, f, p, &load)
+	if f.Twice() {
+		t.tellTwice(now, f, p, second, b, out)
+	}
 	original, copied := t.originalOf(p, &load, second)
 	t.sendData(now, p, load, !rising, out)
 	if copied {

@@ -110,6 +110,7 @@ func (t *Tunnel) refresh(now mono.Time) {
 		t.ackSpacing = min(time.Duration(ackCost*int64(time.Second)/capacity), ackSpacingMax)
 	}
 	t.queue.SetCapacity(float64(t.limits.narrow(capacity)) * 8)
+	t.twice.refresh(now, t.limits.narrow(capacity), searching)
 	t.queue.Expire(now)
 	t.lanes.expire(now, t.queue)
 	t.parts.expire(now, &t.drops)

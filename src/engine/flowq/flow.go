@@ -11,6 +11,7 @@ import (
 type Binding struct {
 	LastSent  mono.Time
 	LaneUntil mono.Time
+	TwiceTold mono.Time
 	Moved     mono.Time
 	Aux       [4]int64
 	Path      uint32
@@ -49,6 +50,8 @@ type Flow struct {
 	windowBytes  int
 	rate         float64 // bits per second
 	sent         uint64
+	judged       uint32 // the judge that twice is of
+	twice        bool
 }
 
 // Key returns the keyed hash of the flow's addresses; it is also in Buf.Flow of its packets.
@@ -80,6 +83,9 @@ func (f *Flow) PureAck() bool {
 	info, _ := ParseIP(f.head.Bytes())
 	return info.PureAck
 }
+
+// Twice reports whether the judge has the flow sent twice.
+func (f *Flow) Twice() bool { return f.twice }
 
 // Rate returns the recent arrival rate in bits per second.
 func (f *Flow) Rate(now mono.Time) float64 {

@@ -46,6 +46,8 @@ type Queue struct {
 	hash           hasher
 	single, spread bounds
 	hosts          hosts
+	judge          func(Info) bool
+	judges         uint32
 	flows          map[uint64]*Flow
 	spare          *Flow // linked by links[turnLink].next
 	spares         int
@@ -86,6 +88,12 @@ func (q *Queue) SetRTT(single, spread, ahead time.Duration) {
 // SetCapacity tells what all paths together carry, in bits per second; a host may use 20 % of it as urgent. 0 means not known: no limit.
 func (q *Queue) SetCapacity(bitsPerSecond float64) { q.hosts.setCapacity(bitsPerSecond) }
 
+// SetJudge has each flow judged by the next packet of it that comes: judge says whether it is to be sent twice. nil: none is.
+func (q *Queue) SetJudge(judge func(Info) bool) { q.judge, q.judges = judge, q.judges+1 }
+
+// KeyOf returns the key that a packet's flow has, or would have.
+func (q *Queue) KeyOf(info *Info) uint64 { return q.hash.flow(info) }
+
 // Backlog returns what is queued.
 func (q *Queue) Backlog() (packets, bytes int) { return q.packets, q.bytes }
 
@@ -121,6 +129,9 @@ func (q *Queue) Enqueue(now mono.Time, b *packet.Buf) {
 		q.counts.DroppedTable++
 		b.Release()
 		return
+	}
+	if f.judged != q.judges {
+		f.judged, f.twice = q.judges, q.judge != nil && q.judge(info)
 	}
 	class := wish(&info, f.seen < urgentFirst)
 	if f.seen < urgentFirst {

@@ -65,12 +65,17 @@ type Use struct {
 // Copies names packets that are sent twice.
 type Copies uint8
 
-// What is copied: nothing, calls, or all urgent packets (handshakes, name look-ups) and calls.
+// What is copied: nothing, calls, or all urgent packets (handshakes, name look-ups) and calls; or only what rules name, which a path
+// that carries any copies carries, too.
 const (
 	CopyNothing Copies = iota
 	CopyCalls
 	CopyUrgent
+	CopyNamed
 )
+
+// Has reports whether what is copied from a level on, CopyCalls or CopyUrgent, is copied.
+func (c Copies) Has(level Copies) bool { return level != CopyNothing && c != CopyNamed && c >= level }
 
 // Path is one way between the portals. Its exported members are its parts; see New.
 type Path struct {

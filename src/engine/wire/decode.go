@@ -21,6 +21,7 @@ const (
 	TypePathUse   Type = 0x0F
 	TypeNotice    Type = 0x0D
 	TypeFEC       Type = 0x0E // reserved, not understood yet
+	TypeSendTwice Type = 0x10
 	TypeData      Type = 0x80
 )
 
@@ -52,6 +53,7 @@ type Frame struct {
 	PathClose PathCloseFrame
 	PathUse   PathUseFrame
 	Notice    NoticeFrame
+	SendTwice SendTwiceFrame
 }
 
 // Next parses the first frame of b into f and returns what follows it. Slices in f borrow b.
@@ -107,6 +109,8 @@ func (f *Frame) parseControl(r *reader) {
 		f.PathClose.Path = uint32(r.uvarint(1<<32 - 1))
 	case TypeNotice:
 		f.Notice = NoticeFrame{Code: r.u8(), Text: r.take(int(r.u8()))}
+	case TypeSendTwice:
+		f.SendTwice.parse(r)
 	default:
 		r.fail(ErrUnknownFrame)
 	}

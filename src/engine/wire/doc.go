@@ -40,6 +40,8 @@
 //	0x0E reserved for forward error correction
 //	0x0F PATH_USE   metric u16 | flags u8: 1 overflow, 2 standby, 4 metered, then the
 //	                congestion control (3 bits) and what is copied (2 bits) | limit uvarint, kbit/s; of the path it travels on
+//	0x10 SEND_TWICE flags u8: 1 IPv6, 2 ports | protocol u8 | source, destination, 4 or 16 bytes each | [source port u16 |
+//	                destination port u16]; of a flow that comes in, whose answers are to be sent on two paths
 //	0x80.. DATA     1 LANE LENGTH REPAIR part(2) COPY STAMP | [lane u16 | sequence u24] | [stamp u16] | [path uvarint | number u32] | [part id u16] | [length u16] | payload
 //
 // A DATA frame without LENGTH ends the datagram. A full packet with a lane therefore costs 8 + 8 + 16 = 32 bytes.
