@@ -18,8 +18,10 @@ const (
 	keptSecrets = 8
 	// keptInstances is how many starts of a router are remembered for its MIDs.
 	keptInstances = 4
-	// maxStrangers bounds connections without a valid hello.
+	// maxStrangers bounds connections without a valid hello; the oldest makes room.
 	maxStrangers = 256
+	// maxWaiting bounds a peer's subflows that wait for a stream: two for each of its ways.
+	maxWaiting = 256
 	// lingerTime is how long an ended stream answers what was still under way.
 	lingerTime = 5 * time.Second
 	// orphanTime is how long a stream lives without any subflow.

@@ -30,7 +30,8 @@ type ServerOptions struct {
 type ServerCounts struct {
 	Subflows, Streams, Refused uint64
 	Shaken                     uint64 // secrets made without a session
-	// Strangers are connections without a good hello, Replayed those with one that was used before.
+	// Strangers are connections without a good hello, those that had to make room for others included; Replayed those with
+	// one that was used before.
 	Strangers, Replayed uint64
 	Active              int
 }
@@ -38,11 +39,12 @@ type ServerCounts struct {
 // Server takes subflows and makes streams of them. Make it with NewServer. Safe for concurrent use.
 type Server struct {
 	ServerOptions
-	strangers chan struct{}
+	strangers porch
 	mu        sync.Mutex
 	fresh     chan struct{} // closed when secrets change
 	secrets   map[uint64]*keyed
 	peers     map[string]*peer
+	removals  uint64 // how often a peer was removed
 	shakes    rateLimit
 	counts    struct{ subflows, streams, refused, strangers, replayed, shaken atomic.Uint64 }
 }
@@ -52,10 +54,13 @@ type keyed struct {
 	peer    string
 	secret  mpp.Secret
 	tickets *mpp.Tickets
+	of      *peer
+	asked   uint64 // removals when a handshake for it began
 }
 
 // peer is one router.
 type peer struct {
+	waiting   int      // subflows without a stream
 	secrets   []uint64 // oldest first
 	streams   map[uint64]*Stream
 	instances map[uint32]*mpp.Tickets
@@ -67,20 +72,24 @@ func NewServer(o ServerOptions) *Server {
 	if o.Patience == 0 {
 		o.Patience = orphanTime
 	}
-	return &Server{ServerOptions: o, strangers: make(chan struct{}, maxStrangers), fresh: make(chan struct{}),
+	return &Server{ServerOptions: o, fresh: make(chan struct{}),
 		secrets: make(map[uint64]*keyed), peers: make(map[string]*peer)}
 }
 
 // AddSecret lets a peer open subflows with a secret; its oldest ones end with that.
 func (s *Server) AddSecret(name string, secret mpp.Secret) {
-	s.addSecret(&keyed{name, secret, mpp.NewTickets()})
+	s.addSecret(&keyed{peer: name, secret: secret, tickets: mpp.NewTickets()}, false)
 }
 
-// addSecret returns what is kept: another one if it was there already.
-func (s *Server) addSecret(k *keyed) *keyed {
+// addSecret returns what is kept: another one if it was there already. One that was made by a handshake is not kept, and
+// nil returned, if any peer was removed since: it may have been this one.
+func (s *Server) addSecret(k *keyed, made bool) *keyed {
 	name, secret := k.peer, k.secret
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if made && k.asked != s.removals {
+		return nil
+	}
 	if old := s.secrets[secret.ID()]; old != nil {
 		return old
 	}
@@ -89,6 +98,7 @@ func (s *Server) addSecret(k *keyed) *keyed {
 		p = &peer{streams: make(map[uint64]*Stream), instances: make(map[uint32]*mpp.Tickets)}
 		s.peers[name] = p
 	}
+	k.of = p
 	s.secrets[secret.ID()] = k
 	p.secrets = append(p.secrets, secret.ID())
 	if len(p.secrets) > keptSecrets {
@@ -103,6 +113,7 @@ func (s *Server) addSecret(k *keyed) *keyed {
 // RemovePeer ends all that a peer has.
 func (s *Server) RemovePeer(name string) {
 	s.mu.Lock()
+	s.removals++
 	p := s.peers[name]
 	delete(s.peers, name)
 	var all []*Stream
@@ -175,16 +186,11 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 
 // ServeConn serves one connection until its end. Strangers hear nothing.
 func (s *Server) ServeConn(ctx context.Context, conn net.Conn) {
-	select {
-	case s.strangers <- struct{}{}:
-	default:
-		_ = conn.Close()
-		return
-	}
+	s.strangers.enter(conn)
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	k, stream, err := s.welcome(ctx, conn)
-	<-s.strangers
+	s.strangers.leave(conn)
 	if err != nil {
 		_ = conn.Close()
 		return
@@ -205,10 +211,9 @@ func (s *Server) ServeConn(ctx context.Context, conn net.Conn) {
 // welcome reads hello and first record, and finds or makes the stream.
 func (s *Server) welcome(ctx context.Context, conn net.Conn) (*subflow, *Stream, error) {
 	_ = conn.SetDeadline(time.Now().Add(helloTime))
-	buf := smallBuffers.Get().(*[]byte)
-	defer smallBuffers.Put(buf)
-	b := *buf
-	in := &intake{conn: conn, b: b[:]}
+	in := &intake{conn: conn}
+	in.hold()
+	defer in.let()
 	owner, made, ticket, err := s.owner(ctx, conn, in)
 	if err != nil {
 		s.counts.strangers.Add(1)
@@ -229,8 +234,9 @@ func (s *Server) welcome(ctx context.Context, conn net.Conn) (*subflow, *Stream,
 		return nil, nil, err
 	}
 	if made {
-		s.counts.shaken.Add(1)
-		owner = s.addSecret(owner)
+		if owner = s.addSecret(owner, true); owner != nil {
+			s.counts.shaken.Add(1)
+		}
 	}
 	if owner == nil || !owner.tickets.Use(ticket) {
 		s.counts.replayed.Add(1)
@@ -238,12 +244,12 @@ func (s *Server) welcome(ctx context.Context, conn net.Conn) (*subflow, *Stream,
 	}
 	var f mpp.Frame
 	if _, err = mpp.ParseFrame(first, &f); err == nil && f.Type == mpp.FramePing && f.MID == 0 {
-		first, err = s.await(in, &f)
+		first, err = s.await(in, owner, &f)
 	}
 	if err != nil || f.Type != mpp.FrameAttach {
 		return nil, nil, mpp.ErrFrame
 	}
-	stream, code := s.stream(ctx, owner.peer, f.MID)
+	stream, code := s.stream(ctx, owner, f.MID)
 	if stream == nil {
 		s.counts.refused.Add(1)
 		refuse(conn, seal, f.MID, code)
@@ -283,20 +289,18 @@ func (s *Server) owner(ctx context.Context, conn net.Conn, in *intake) (owner *k
 }
 
 // await keeps a subflow that waits for a stream.
-func (s *Server) await(in *intake, f *mpp.Frame) ([]byte, error) {
-	// What waits is known, so it does not count among strangers; and it holds no large buffer.
-	<-s.strangers
-	defer func() { s.strangers <- struct{}{} }()
-	small := make([]byte, 512)
-	in.n, in.used = copy(small, in.b[in.used:in.n]), 0
-	in.b = small
-	_ = in.conn.SetDeadline(time.Now().Add(warmServer))
-	if err := in.fill(); err != nil {
+func (s *Server) await(in *intake, owner *keyed, f *mpp.Frame) ([]byte, error) {
+	// What waits is known, so it does not count among strangers.
+	s.strangers.leave(in.conn)
+	if !s.wait(owner, 1) {
+		s.counts.refused.Add(1)
+		return nil, mpp.ErrHello
+	}
+	err := in.idle()
+	s.wait(owner, -1)
+	if err != nil {
 		return nil, err
 	}
-	big := make([]byte, mpp.MaxRecord+mpp.Overhead)
-	copy(big, in.b[:in.n])
-	in.b = big
 	_ = in.conn.SetDeadline(time.Now().Add(helloTime))
 	first, err := in.record()
 	if err == nil {
@@ -305,22 +309,54 @@ func (s *Server) await(in *intake, f *mpp.Frame) ([]byte, error) {
 	return first, err
 }
 
+// wait counts a peer's subflows that wait; false if there are too many.
+func (s *Server) wait(owner *keyed, more int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if owner.of.waiting+more > maxWaiting {
+		return false
+	}
+	owner.of.waiting += more
+	return true
+}
+
 // intake reads the first records of a subflow.
 type intake struct {
 	conn    net.Conn
 	open    *mpp.Opener
+	buf     *[]byte // of smallBuffers, or nil
 	b       []byte
 	used, n int
 }
 
-// fill reads what comes first.
-func (in *intake) fill() error {
-	if in.n > in.used {
-		return nil
+// hold takes a buffer, and let gives it back.
+func (in *intake) hold() {
+	in.buf = smallBuffers.Get().(*[]byte)
+	in.b = *in.buf
+}
+
+func (in *intake) let() {
+	if in.buf != nil {
+		smallBuffers.Put(in.buf)
+		in.buf, in.b = nil, nil
 	}
-	n, err := readAtLeast(in.conn, in.b, in.n, in.n+1)
-	in.n = n
-	return err
+}
+
+// idle waits until there is more than what was used, and holds no large buffer meanwhile.
+func (in *intake) idle() error {
+	if in.n > in.used {
+		return nil // the first of what follows came along
+	}
+	_ = in.conn.SetDeadline(time.Now().Add(warmServer))
+	in.let()
+	small := make([]byte, 512)
+	n, err := readAtLeast(in.conn, small, 0, 1)
+	if err != nil {
+		return err
+	}
+	in.hold()
+	in.n, in.used = copy(in.b, small[:n]), 0
+	return nil
 }
 
 // record reads one record.
@@ -378,11 +414,11 @@ func (s *Server) find(ctx context.Context, id uint64) *keyed {
 }
 
 // stream finds the stream of a MID, or makes it: once.
-func (s *Server) stream(ctx context.Context, name string, mid uint64) (*Stream, mpp.Code) {
+func (s *Server) stream(ctx context.Context, owner *keyed, mid uint64) (*Stream, mpp.Code) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := s.peers[name]
-	if p == nil {
+	name, p := owner.peer, owner.of
+	if s.peers[name] != p { // removed meanwhile, even if one of this name is there again
 		return nil, mpp.CodeRefused
 	}
 	if old := p.streams[mid]; old != nil {

@@ -147,6 +147,9 @@ func (s *Server) answer(conn net.Conn, in *intake) (*keyed, error) {
 	if from != nil {
 		at = from.AddrPort()
 	}
+	s.mu.Lock()
+	removals := s.removals
+	s.mu.Unlock()
 	answer, peer, secret, err := s.Answer(at, initiation)
 	if err != nil || len(answer) > maxShakeBytes {
 		return nil, mpp.ErrHello
@@ -154,7 +157,7 @@ func (s *Server) answer(conn net.Conn, in *intake) (*keyed, error) {
 	if _, err := conn.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(answer))), answer...)); err != nil {
 		return nil, err
 	}
-	return &keyed{peer, secret, mpp.NewTickets()}, in.have(mpp.HelloBytes)
+	return &keyed{peer: peer, secret: secret, tickets: mpp.NewTickets(), asked: removals}, in.have(mpp.HelloBytes)
 }
 
 // have reads until so many bytes are there that were not used.

@@ -21,7 +21,6 @@ type Stream struct {
 	cond     *sync.Cond
 	conn     *mpp.Conn
 	subs     []*subflow
-	names    map[string]uint64 // bytes of subflows that are gone, by name
 	timer    *time.Timer
 	armed    mono.Time
 	orphan   mono.Time     // since when there is no subflow
@@ -37,7 +36,7 @@ type Stream struct {
 
 func newStream(clock Clock, p mpp.Params, patience time.Duration, ended func()) *Stream {
 	now := clock()
-	s := &Stream{clock: clock, conn: mpp.NewConn(now, p), names: make(map[string]uint64), over: make(chan struct{}), ended: ended,
+	s := &Stream{clock: clock, conn: mpp.NewConn(now, p), over: make(chan struct{}), ended: ended,
 		orphan: now, patience: patience, born: time.Now()}
 	s.cond = sync.NewCond(&s.mu)
 	s.armed = mono.Never
@@ -262,8 +261,6 @@ func (s *Stream) drop(k *subflow) {
 	defer s.mu.Unlock()
 	for i, each := range s.subs {
 		if each == k {
-			info, _ := s.conn.Info(s.clock(), k.id)
-			s.names[k.name] += info.Sent + info.Received
 			s.subs = append(s.subs[:i], s.subs[i+1:]...)
 			s.conn.Remove(s.clock(), k.id)
 			break

@@ -92,7 +92,11 @@ func (c *Client) warm(s *shelf, w Way) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s.dialing--
-	if err == nil {
+	switch {
+	case err != nil:
+	case c.shelves[w.Key] != s: // it was cleared away meanwhile
+		_ = k.conn.Close()
+	default:
 		s.ready = append(s.ready, k)
 	}
 	time.AfterFunc(warmAge, func() {
