@@ -168,7 +168,9 @@ func TestStrangersMakeRoom(t *testing.T) {
 func TestRemovedStaysOut(t *testing.T) {
 	b := newBed(t, mirror)
 	made := mpp.NewSecret(session.AES256GCM, [32]byte{42})
-	b.server.Answer = func(netip.AddrPort, []byte) ([]byte, string, mpp.Secret, error) { return []byte("well"), "home", made, nil }
+	b.server.Answer = func(netip.AddrPort, []byte) ([]byte, string, mpp.Secret, error) {
+		return []byte("well"), "home", made, nil
+	}
 	waiting := call(t, b.at, b.client.secret, 1000)
 	waiting.send(waiting.record(waits()))
 	shaking := &caller{t: t, conn: dialDoor(t, b.at)}
