@@ -35,6 +35,7 @@ var rooms = []room{
 	{path: "mpp", layer: 6, pure: true},
 	{path: "engine/enginetest", layer: 7, pure: true, users: []string{"nobody: it serves tests"}},
 	{path: "config", layer: 6, users: []string{"portal", "cmd", "enrol"}, alone: []string{"github.com/digineo/go-uci/v2"}},
+	{path: "park", layer: 6},
 	{path: "streams", layer: 7},
 	{path: "socks", layer: 7},
 	{path: "sockmap", layer: 7, alone: []string{"github.com/cilium/ebpf"}},

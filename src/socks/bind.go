@@ -8,7 +8,7 @@ import (
 )
 
 // bind waits for one connection from the peer that the client named, and answers twice (RFC 1928, 4 and 6).
-func (s *Server) bind(whole context.Context, conn *net.TCPConn, client Client, from Address) (rest func(), err error) {
+func (s *Server) bind(whole context.Context, conn *net.TCPConn, client Client, from Address) (rest func(done func()), err error) {
 	binder, ok := s.Connector.(Binder)
 	if !ok {
 		binder = &localBinder{s}

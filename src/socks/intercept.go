@@ -90,13 +90,13 @@ func original6(fd int) (netip.AddrPort, error) {
 // ServeIntercepted accepts connections that clients made to somewhere else and that were led here, connects them to
 // where they were meant to go, and relays. It returns when ctx has ended and all are gone. The listener is closed.
 func (s *Server) ServeIntercepted(ctx context.Context, l *net.TCPListener, original Original) error {
-	return s.accept(ctx, l, func(ctx context.Context, conn *net.TCPConn, client Client) func() {
+	return s.accept(ctx, l, func(ctx context.Context, conn *net.TCPConn, client Client) func(func()) {
 		return s.intercept(ctx, conn, client, original)
 	})
 }
 
 // intercept is one client from its connection to its end, but for what is relayed. What fails is reset, as if the destination had done so.
-func (s *Server) intercept(ctx context.Context, conn *net.TCPConn, client Client, original Original) (rest func()) {
+func (s *Server) intercept(ctx context.Context, conn *net.TCPConn, client Client, original Original) (rest func(done func())) {
 	to, err := original(conn)
 	if err != nil || !s.Guard.allows(to) {
 		s.counts.badRequests.Add(1)

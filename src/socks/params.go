@@ -36,6 +36,10 @@ const (
 	// maxAsking bounds the clients of one address that have not asked for anything yet: slow ones, or those that guess
 	// passwords, leave room for others.
 	maxAsking = 256
+	// firstPatience is how long a goroutine waits for more on a connection that was idle before it is parked; every time that
+	// something comes it is twice as long, up to lastPatience.
+	firstPatience = 50 * time.Millisecond
+	lastPatience  = 2 * time.Second
 	// udpPeers bounds the destinations of an association.
 	udpPeers = 1024
 	// lateAnswers is how long a socket that is not the right one any more still hears answers.

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"mpproxy/src/park"
 )
 
 // Stream is a byte stream with two ends that close on their own. *net.TCPConn is one.
@@ -39,24 +41,48 @@ type Failer interface {
 // Aborter is a stream that can be broken off rather than closed.
 type Aborter interface{ Abort() }
 
+// Rester is a stream that wakes who waits for something to read, and then needs no goroutine meanwhile.
+type Rester interface {
+	// Rest has w woken once there is something to read, the end or an error; false: there is already.
+	Rest(w park.Waker) bool
+}
+
 // Relay copies both ways until both streams have ended, one has failed, or nothing moved for idle; then it closes
 // both. Between two TCP connections the kernel copies. It returns the bytes from a to b and from b to a.
 func Relay(a, b Stream, idle time.Duration) (up, down uint64) {
-	r := &relay{idle: idle, start: time.Now()}
-	near, far := sideOf(a), sideOf(b)
-	var wg sync.WaitGroup
-	wg.Go(func() { up = r.copy(far, near) })
-	down = r.copy(near, far)
-	wg.Wait()
-	_, _ = a.Close(), b.Close()
+	over := make(chan struct{})
+	Begin(nil, a, b, idle, func(u, d uint64) {
+		up, down = u, d
+		close(over)
+	})
+	<-over
 	return up, down
+}
+
+// Begin is Relay that does not wait: done is told of the end, by any goroutine. With a lot there is no goroutine for a
+// direction in which nothing moves.
+func Begin(lot *park.Lot, a, b Stream, idle time.Duration, done func(up, down uint64)) {
+	r := &relay{lot: lot, idle: idle, start: time.Now(), done: done, sides: [2]side{sideOf(a), sideOf(b)}}
+	if r.sides[0].raw == nil && r.sides[1].raw == nil {
+		r.lot = nil // nobody would look at the clock
+	}
+	r.left.Store(2)
+	for i := range r.ways {
+		r.ways[i] = direction{relay: r, to: &r.sides[1-i], from: &r.sides[i], size: slowBytes, fluent: 1}
+		go r.ways[i].run()
+	}
 }
 
 // relay is one pair of streams.
 type relay struct {
+	lot    *park.Lot // nil: goroutines wait
 	idle   time.Duration
 	start  time.Time
 	active atomic.Int64 // how long after start something moved last: a clock that is set meanwhile changes nothing
+	left   atomic.Int32 // directions that have not ended
+	done   func(up, down uint64)
+	sides  [2]side
+	ways   [2]direction // from the first to the second, and back
 }
 
 // side is one of the two streams.
@@ -66,8 +92,8 @@ type side struct {
 	raw syscall.RawConn // of tcp
 }
 
-func sideOf(s Stream) *side {
-	out := &side{Stream: s}
+func sideOf(s Stream) side {
+	out := side{Stream: s}
 	if tcp, ok := s.(*net.TCPConn); ok {
 		if raw, err := tcp.SyscallConn(); err == nil {
 			out.tcp, out.raw = tcp, raw
@@ -91,29 +117,47 @@ var (
 	errGone = errors.New("relay: the other side has failed")
 )
 
-// copy moves one direction, and ends it on the other side when it has ended on this.
-func (r *relay) copy(to, from *side) (total uint64) {
-	d := &direction{relay: r, to: to, from: from, size: slowBytes, fluent: 1}
-	if to.tcp != nil {
-		_ = to.tcp.SetWriteDeadline(time.Now().Add(stallLook)) // it fails if it is closed, as will all else
+// run moves one direction, until nothing comes for a while, or to its end, which it tells the other side.
+func (d *direction) run() {
+	if d.to.tcp != nil {
+		_ = d.to.tcp.SetWriteDeadline(time.Now().Add(stallLook)) // it fails if it is closed, as will all else
 	}
 	for {
 		n, err := d.move()
-		if total += uint64(n); n > 0 {
-			r.active.Store(int64(time.Since(r.start)))
+		if n > 0 {
+			d.total += uint64(n)
+			d.active.Store(int64(time.Since(d.start)))
+			d.patience = min(2*d.patience, lastPatience)
 		}
 		if err == nil && n == 0 {
-			_ = to.CloseWrite()
-			return total
+			_ = d.to.CloseWrite()
+			d.end()
+			return
 		}
-		if err != nil && (!errors.Is(err, os.ErrDeadlineExceeded) || r.expired()) {
+		if errors.Is(err, os.ErrDeadlineExceeded) && !d.expired() {
+			if d.rest() {
+				return
+			}
+		} else if err != nil {
 			break
 		}
 	}
 	// It failed: the other direction ends too, and both clients see a reset where that is what happened.
-	abort(to.Stream)
-	abort(from.Stream)
-	return total
+	abort(d.to.Stream)
+	abort(d.from.Stream)
+	for i := range d.ways {
+		d.ways[i].rouse()
+	}
+	d.end()
+}
+
+// end counts a direction that has ended; the last one closes both.
+func (r *relay) end() {
+	if r.left.Add(-1) > 0 {
+		return
+	}
+	_, _ = r.sides[0].Close(), r.sides[1].Close()
+	r.done(r.ways[0].total, r.ways[1].total)
 }
 
 // expired reports that nothing has moved, in either direction, for too long.
@@ -123,17 +167,26 @@ func (r *relay) expired() bool { return time.Since(r.start)-time.Duration(r.acti
 type direction struct {
 	*relay
 	to, from *side
+	total    uint64    // bytes so far
 	reads    time.Time // the read deadline that is set
 	size     int       // how much is copied at a time
 	fluent   int       // how often the target has taken all that it was given, without being waited for
 	copies   bool      // the kernel does not splice these two
+	patience time.Duration
+	mu       sync.Mutex  // guards what follows
+	parked   park.Ticket // 0: it is not parked
 }
 
 // move waits until there is something, and moves what has come; none and no error mean the end. os.ErrDeadlineExceeded
-// says that it is time to look at the clock.
+// says that it is time to look at the clock, and to rest.
 func (d *direction) move() (int, error) {
-	if now := time.Now(); d.reads.Sub(now) < d.idle/4 {
-		d.reads = now.Add(d.idle / 2)
+	wait := d.idle / 2
+	if d.lot != nil {
+		d.patience = max(d.patience, firstPatience)
+		wait = min(wait, d.patience)
+	}
+	if now := time.Now(); d.reads.Sub(now) < wait/2 {
+		d.reads = now.Add(wait)
 		if err := d.from.SetReadDeadline(d.reads); err != nil {
 			return 0, err
 		}

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"mpproxy/src/park"
 )
 
 // Connector reaches destinations for clients.
@@ -64,6 +66,8 @@ type Options struct {
 	Resolve func(ctx context.Context, name string) ([]netip.Addr, error)
 	// Kernel, if not nil, relays between two TCP connections; it leaves to splicing what it cannot take.
 	Kernel Kernel
+	// Lot is where connections wait that carry nothing; nil: a goroutine waits with each.
+	Lot *park.Lot
 }
 
 // Kernel is another way than splicing to relay inside the kernel.
@@ -164,6 +168,7 @@ func (s *Server) SetUsers(users map[string]string) {
 		}
 	}
 	s.users = sums
+	s.rouse()
 }
 
 // known are the users.
@@ -191,6 +196,13 @@ func (c *Connection) end(conn net.Conn) {
 	_ = conn.Close()
 	if c.Out != nil {
 		abort(c.Out)
+	}
+}
+
+// rouse wakes those whose connections were closed while they were parked.
+func (s *Server) rouse() {
+	if s.Lot != nil {
+		s.Lot.Look()
 	}
 }
 
@@ -259,9 +271,9 @@ func (s *Server) Serve(ctx context.Context, l *net.TCPListener) error {
 	return s.accept(ctx, l, s.serve)
 }
 
-// handler serves a client; what is left to be done for it then, if anything, is rest. That gets a goroutine of its own, whose
-// stack is still small: most connections do nothing but wait for most of their time.
-type handler func(ctx context.Context, conn *net.TCPConn, client Client) (rest func())
+// handler serves a client; what is left to be done for it then, if anything, is rest, which does not wait for its end, but calls
+// done: most connections do nothing for most of their time, and need no goroutine for that.
+type handler func(ctx context.Context, conn *net.TCPConn, client Client) (rest func(done func()))
 
 // accept gives every client to handle, in a goroutine of its own.
 func (s *Server) accept(ctx context.Context, l *net.TCPListener, handle handler) error {
@@ -325,17 +337,14 @@ func (s *Server) admit(ctx context.Context, conn *net.TCPConn, handle handler) {
 		_ = conn.Close()
 	}
 	s.counts.accepted.Add(1)
-	s.wg.Go(func() {
-		rest := handle(ctx, conn, Client{From: from.AddrPort()})
-		if rest == nil {
+	s.wg.Add(1)
+	go func() {
+		if rest := handle(ctx, conn, Client{From: from.AddrPort()}); rest != nil {
+			rest(func() { s.leave(conn, c) })
+		} else {
 			s.leave(conn, c)
-			return
 		}
-		s.wg.Go(func() {
-			rest()
-			s.leave(conn, c)
-		})
-	})
+	}()
 }
 
 // leave is a client's end.
@@ -346,6 +355,7 @@ func (s *Server) leave(conn *net.TCPConn, c *Connection) {
 	delete(s.open, conn)
 	s.mu.Unlock()
 	s.counts.active.Add(-1)
+	s.wg.Done()
 }
 
 // closeAll ends what all clients have: one whose destination takes nothing, or says nothing, would else stay.
@@ -355,6 +365,7 @@ func (s *Server) closeAll() {
 	for conn, c := range s.open {
 		c.end(conn)
 	}
+	s.rouse()
 }
 
 func (s *Server) allowed(a netip.Addr) bool {
@@ -364,7 +375,7 @@ func (s *Server) allowed(a netip.Addr) bool {
 }
 
 // serve is one client from greeting to end, but for what is relayed.
-func (s *Server) serve(ctx context.Context, conn *net.TCPConn, client Client) (rest func()) {
+func (s *Server) serve(ctx context.Context, conn *net.TCPConn, client Client) (rest func(done func())) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	_ = conn.SetDeadline(time.Now().Add(s.Patience))
@@ -454,7 +465,7 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 // connect reaches the destination and answers; rest relays until the end.
-func (s *Server) connect(ctx context.Context, conn *net.TCPConn, client Client, to Address, answer func(bound Address) []byte) (rest func(), err error) {
+func (s *Server) connect(ctx context.Context, conn *net.TCPConn, client Client, to Address, answer func(bound Address) []byte) (rest func(done func()), err error) {
 	dial, cancel := context.WithTimeout(ctx, dialTime)
 	out, bound, err := s.Connector.Connect(dial, client, to)
 	cancel()
@@ -465,24 +476,24 @@ func (s *Server) connect(ctx context.Context, conn *net.TCPConn, client Client, 
 }
 
 // relay answers; rest copies until the end.
-func (s *Server) relay(ctx context.Context, conn *net.TCPConn, to Address, out Stream, answer []byte) (rest func()) {
+func (s *Server) relay(ctx context.Context, conn *net.TCPConn, to Address, out Stream, answer []byte) (rest func(done func())) {
 	s.note(ctx, conn, func(c *Connection) { c.To, c.Out = to, out })
 	if _, err := conn.Write(answer); err != nil {
 		abort(out)
 		return nil
 	}
-	return func() {
-		up, down := s.copy(conn, out)
-		s.counts.up.Add(up)
-		s.counts.down.Add(down)
-	}
-}
-
-func (s *Server) copy(conn *net.TCPConn, out Stream) (up, down uint64) {
-	if tcp, ok := out.(*net.TCPConn); ok && s.Kernel != nil {
-		if up, down, err := s.Kernel.Relay(conn, tcp, s.Idle); err == nil {
-			return up, down
+	return func(done func()) {
+		over := func(up, down uint64) {
+			s.counts.up.Add(up)
+			s.counts.down.Add(down)
+			done()
 		}
+		if tcp, ok := out.(*net.TCPConn); ok && s.Kernel != nil {
+			if up, down, err := s.Kernel.Relay(conn, tcp, s.Idle); err == nil {
+				over(up, down)
+				return
+			}
+		}
+		Begin(s.Lot, conn, out, s.Idle, over)
 	}
-	return Relay(conn, out, s.Idle)
 }

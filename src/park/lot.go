@@ -1,0 +1,212 @@
+// Package park waits for what comes on connections that carry nothing for a while, so that these need no goroutine: its
+// stack is the most of what an idle connection costs.
+//
+//	goroutine: waited long enough -> Lot.Park, return ...  socket: readable, ended or failed -> Waker.Wake -> go on
+//
+// All sockets that are parked are in one epoll set, which the runtime polls like any other file.
+package park
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// lookTime is how often it is looked whether a parked connection was closed by this program, of which the kernel says
+// nothing, or has waited long enough.
+const lookTime = time.Second
+
+// maxEvents is how many events are taken from the kernel at a time.
+const maxEvents = 128
+
+// Waker is who goes on when something has come.
+type Waker interface {
+	// Wake is called once for each Park that was not left: from any goroutine, and it must not wait.
+	Wake()
+}
+
+// Ticket names a parking; zero is none.
+type Ticket uint64
+
+// Lot is where connections are parked. Make it with New. Safe for concurrent use.
+type Lot struct {
+	epoll *os.File
+	raw   syscall.RawConn
+	mu    sync.Mutex // guards what follows
+	spots []spot
+	free  []uint32
+	taken int
+	timer *time.Timer // of the next look; nil while nothing is parked
+	over  bool
+}
+
+// spot is one place.
+type spot struct {
+	conn  syscall.RawConn
+	waker Waker // nil: free
+	until time.Time
+	turn  uint32 // tells those apart who had it
+}
+
+// New returns an empty lot. The error is the system's: no more files, or no epoll.
+func New() (*Lot, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err == nil {
+		if err = unix.SetNonblock(fd, true); err != nil {
+			_ = unix.Close(fd)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make lot for idle connections: %w", err)
+	}
+	l := &Lot{epoll: os.NewFile(uintptr(fd), "epoll")}
+	if l.raw, err = l.epoll.SyscallConn(); err != nil {
+		_ = l.epoll.Close()
+		return nil, fmt.Errorf("make lot for idle connections: %w", err)
+	}
+	go l.watch()
+	return l, nil
+}
+
+// Close wakes all; nothing can be parked any more.
+func (l *Lot) Close() error {
+	l.mu.Lock()
+	l.over = true
+	l.mu.Unlock()
+	l.Look()
+	return l.epoll.Close()
+}
+
+// Parked is how many there are.
+func (l *Lot) Parked() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.taken
+}
+
+// Park has w woken when there is something to read on conn, its end or an error, at the given time at the latest (zero:
+// never), and within a second if it is closed. After an error nothing was parked.
+func (l *Lot) Park(conn syscall.RawConn, until time.Time, w Waker) (Ticket, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.over {
+		return 0, os.ErrClosed
+	}
+	if len(l.free) == 0 {
+		l.spots = append(l.spots, spot{})
+		l.free = append(l.free, uint32(len(l.spots)-1))
+	}
+	at := l.free[len(l.free)-1]
+	s := &l.spots[at]
+	s.turn++
+	if s.turn == 0 {
+		s.turn = 1 // so that no ticket is zero
+	}
+	var failed error
+	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLONESHOT, Fd: int32(at), Pad: int32(s.turn)}
+	err := conn.Control(func(fd uintptr) { failed = l.arm(int(fd), &event) })
+	if err = errors.Join(err, failed); err != nil {
+		return 0, fmt.Errorf("park connection: %w", err)
+	}
+	l.free = l.free[:len(l.free)-1]
+	s.conn, s.waker, s.until = conn, w, until
+	l.taken++
+	if l.timer == nil {
+		l.timer = time.AfterFunc(lookTime, l.lookAgain)
+	}
+	return Ticket(uint64(at)<<32 | uint64(s.turn)), nil
+}
+
+// arm has the kernel tell of the next event of a socket: it may be in the set from an earlier time.
+func (l *Lot) arm(fd int, event *unix.EpollEvent) (err error) {
+	failed := l.raw.Control(func(epoll uintptr) {
+		if err = unix.EpollCtl(int(epoll), unix.EPOLL_CTL_MOD, fd, event); errors.Is(err, unix.ENOENT) {
+			err = unix.EpollCtl(int(epoll), unix.EPOLL_CTL_ADD, fd, event)
+		}
+	})
+	return errors.Join(failed, err)
+}
+
+// Leave takes a parking back. It reports whether that was in time: else the waker has been, or is being, woken.
+func (l *Lot) Leave(t Ticket) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.vacate(t) != nil
+}
+
+// vacate frees a spot and returns who had it, nil if it was not this ticket's; with the lock held.
+func (l *Lot) vacate(t Ticket) Waker {
+	at := uint64(t >> 32)
+	if t == 0 || at >= uint64(len(l.spots)) {
+		return nil
+	}
+	s := &l.spots[at]
+	w := s.waker
+	if w == nil || s.turn != uint32(t) {
+		return nil
+	}
+	s.conn, s.waker = nil, nil
+	l.free = append(l.free, uint32(at))
+	l.taken--
+	return w
+}
+
+// watch wakes those on whose connections something has come.
+func (l *Lot) watch() {
+	var events [maxEvents]unix.EpollEvent
+	for {
+		n := 0
+		err := l.raw.Read(func(epoll uintptr) bool {
+			n, _ = unix.EpollWait(int(epoll), events[:], 0) // what fails now is tried again after the next event
+			return n > 0
+		})
+		if err != nil {
+			return // closed
+		}
+		for _, e := range events[:n] {
+			l.mu.Lock()
+			w := l.vacate(Ticket(uint64(uint32(e.Fd))<<32 | uint64(uint32(e.Pad))))
+			l.mu.Unlock()
+			if w != nil {
+				w.Wake()
+			}
+		}
+	}
+}
+
+// Look wakes at once those whose connections were closed, or whose time has come.
+func (l *Lot) Look() {
+	now := time.Now()
+	var wake []Waker
+	l.mu.Lock()
+	for at := range l.spots {
+		s := &l.spots[at]
+		if s.waker == nil {
+			continue
+		}
+		if l.over || !s.until.IsZero() && now.After(s.until) || s.conn.Control(func(uintptr) {}) != nil {
+			wake = append(wake, l.vacate(Ticket(uint64(at)<<32|uint64(s.turn))))
+		}
+	}
+	l.mu.Unlock()
+	for _, w := range wake {
+		w.Wake()
+	}
+}
+
+// lookAgain is Look for as long as somebody is parked.
+func (l *Lot) lookAgain() {
+	l.Look()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.taken == 0 || l.over {
+		l.timer = nil
+		return
+	}
+	l.timer.Reset(lookTime)
+}
