@@ -19,6 +19,7 @@ type Link struct {
 	UploadBitsPerSecond   uint64
 	DownloadBitsPerSecond uint64
 	Metered               bool
+	Duplicate             bool       // carries copies of what is sent twice; not, unless asked, if Metered
 	MTU                   int        // bytes; 0: found
 	Congestion            Congestion // empty: each portal's own choice
 	DSCP                  DSCP
@@ -71,6 +72,7 @@ func decodeLink(s *section, portal Portal, found *problems) Link {
 		Remotes:               d.texts("remote"),
 		Cap:                   decodeCap(d),
 	}
+	l.Duplicate = d.bool("duplicate", !l.Metered)
 	if own := choice(d, "congestion", CongestionBBR, CongestionCubic, CongestionNewReno, CongestionNone); d.isSet("congestion") {
 		l.Congestion = own
 	}

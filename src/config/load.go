@@ -158,7 +158,7 @@ func (l *loader) decode(s *section) {
 		owner = RoleLocal
 		l.config.Relays = append(l.config.Relays, decodeRelay(s, portal.Role, &l.found))
 	case "rule":
-		if !isProxyRule(s) {
+		if !isUsedRule(s) {
 			l.decodeOther(s)
 			return
 		}

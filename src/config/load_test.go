@@ -364,6 +364,7 @@ func TestLoadIsQuickWithManyPeers(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	f.Add(localText("\toption mark 0x1/0x1\n\toption control /", "\toption cap_day 9\n"))
 	f.Add(remoteText("\tlist address6 fd00::1/128\n\toption address 1.2.3.4/0", "\tlist prefix 1.0.0.0/8\n\toption address6 ::"))
+	f.Add(localText("\toption duplicate calls", "config rule 'a'\n\toption target tunnel\n\toption dscp 64\n\toption proto 300\nconfig rule 'b'\n\toption target proxy\n"))
 	f.Add("config portal main\n\toption role remote\nconfig peer\nconfig rule\nconfig peer x\n\tlist endpoint '[::1%a]:1'\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		sections, err := readUCI("f", text)

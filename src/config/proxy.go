@@ -284,6 +284,7 @@ func parseWeight(text string) (Via, error) {
 func (l *loader) checkProxy() {
 	c := l.config
 	l.checkTransparent()
+	l.checkRuleOrder()
 	for i := range c.SOCKS {
 		if c.SOCKS[i].Enabled {
 			l.checkSOCKS(&c.SOCKS[i])

@@ -4,47 +4,126 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"strconv"
 )
 
-// Rule is a section "rule" with target proxy: TCP connections of the LAN that the transparent proxy takes. Every list
-// that is not empty must have a match.
+// Rule is a section "rule". With target proxy it names TCP connections of the LAN that the transparent proxy takes; with target tunnel
+// how what it names goes through the tunnel. Every list that is not empty must have a match.
 type Rule struct {
 	Name       string
 	Enabled    bool
+	Target     Target
 	SourceNets []netip.Prefix
-	SourceMACs [][6]byte
-	Dest       []netip.Prefix // none: everything but private networks
+	SourceMACs [][6]byte      // with target proxy
+	Dest       []netip.Prefix // none: everything, with target proxy but private networks
 	Ports      []PortRange
+	Protocol   uint8 // by IANA's number; 0: any. 1 is ICMP of both families
+	DSCP       int   // with target tunnel; AnyDSCP: any
+	Duplicate  bool  // with target tunnel: sent twice, as long as it is small
 }
 
-// targetProxy is the one target of rules that this version knows.
-const targetProxy = "proxy"
+// Target is what becomes of what a rule names.
+type Target string
 
-// isProxyRule reports whether a section of the type rule is decoded; others are only looked at.
-func isProxyRule(s *section) bool {
+// The targets that this version knows.
+const (
+	TargetProxy  Target = "proxy"
+	TargetTunnel Target = "tunnel"
+)
+
+// AnyDSCP is the DSCP of rules that do not look at it.
+const AnyDSCP = -1
+
+// maxDSCP is the largest: it has six bits (RFC 2474).
+const maxDSCP = 63
+
+// ICMP and TCP by IANA's numbers.
+const (
+	protocolICMP = 1
+	protocolTCP  = 6
+	protocolUDP  = 17
+)
+
+// RulesFor returns the enabled rules with a target, in their order.
+func (c *Config) RulesFor(t Target) (list []Rule) {
+	for _, r := range c.Rules {
+		if r.Enabled && r.Target == t {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+// isUsedRule reports whether a section of the type rule is decoded; others are only looked at.
+func isUsedRule(s *section) bool {
 	o := s.find("target")
-	return o != nil && o.values[0].text == targetProxy
+	return o != nil && (o.values[0].text == string(TargetProxy) || o.values[0].text == string(TargetTunnel))
 }
 
 func decodeRule(s *section, role Role, found *problems) Rule {
 	d := newDecoder(s, role, found)
-	d.take("target")
+	_, target := d.take("target")
 	r := Rule{
-		Name: s.name, Enabled: d.bool("enabled", true), SourceNets: values(d, "src_ip", nil, parseNet), SourceMACs: values(d, "src_mac", nil, parseMAC),
+		Name: s.name, Enabled: d.bool("enabled", true), Target: Target(target[0].text), SourceNets: values(d, "src_ip", nil, parseNet),
 		Dest: values(d, "dest_ip", nil, parseNet), Ports: values(d, "dest_port", nil, parsePorts),
+		Protocol: value(d, "proto", 0, parseProtocol), DSCP: AnyDSCP,
 	}
-	if choice(d, "proto", "any", "tcp", "udp", "icmp") != "tcp" && d.isSet("proto") && r.Enabled {
-		if o, v, _ := d.one("proto"); v.text == "udp" || v.text == "icmp" {
-			found.fail(d.place(o, v), "is not what a proxy carries; available with target 'proxy': tcp, any")
-		}
-	}
-	for _, name := range []string{"src", "dest_domain", "dscp", "link", "class", "duplicate", "profile", "use_link"} {
-		if o, v := d.take(name); o != nil && r.Enabled {
-			found.fail(d.place(o, v[0]), "is not available with target 'proxy' in this version")
-		}
+	if r.Target == TargetProxy {
+		r.decodeProxy(d)
+	} else {
+		r.decodeTunnel(d)
 	}
 	d.finish()
 	return r
+}
+
+// decodeProxy reads what only rules with target proxy have.
+func (r *Rule) decodeProxy(d *decoder) {
+	r.SourceMACs = values(d, "src_mac", nil, parseMAC)
+	if r.Enabled && r.Protocol != 0 && r.Protocol != protocolTCP {
+		d.found.fail(d.at("proto"), "is not what a proxy carries; available with target 'proxy': tcp, any")
+	}
+	r.refuse(d, "src", "dest_domain", "dscp", "link", "class", "duplicate", "profile", "use_link")
+}
+
+// decodeTunnel reads what only rules with target tunnel have.
+func (r *Rule) decodeTunnel(d *decoder) {
+	r.DSCP = d.number("dscp", AnyDSCP, 0, maxDSCP, "")
+	r.Duplicate = d.bool("duplicate", false)
+	if r.Enabled && len(r.Ports) > 0 && r.Protocol != 0 && r.Protocol != protocolTCP && r.Protocol != protocolUDP {
+		d.found.fail(d.at("dest_port"), "needs proto tcp, udp or any: others have no ports")
+	}
+	if _, v, set := d.one("class"); set && v.text != "auto" && r.Enabled {
+		d.found.fail(d.at("class"), "is not available in this version; available: auto")
+	}
+	if o, v := d.take("src_mac"); o != nil && r.Enabled {
+		d.found.fail(d.place(o, v[0]), "is not available with target 'tunnel' in this version; name the device's address in src_ip")
+	}
+	if o, v := d.take("use_link"); o != nil && r.Enabled {
+		d.found.fail(d.place(o, v[0]), "is not available in this version; a metered link carries copies if its own section has option duplicate '1'")
+	}
+	r.refuse(d, "src", "dest_domain", "link", "profile")
+}
+
+// refuse complains of options that rules with the same target do not have yet.
+func (r *Rule) refuse(d *decoder, names ...string) {
+	for _, name := range names {
+		if o, v := d.take(name); o != nil && r.Enabled {
+			d.found.fail(d.place(o, v[0]), "is not available with target '%s' in this version", r.Target)
+		}
+	}
+}
+
+// parseProtocol reads a transport protocol, by name or by IANA's number; 0 is any.
+func parseProtocol(text string) (uint8, error) {
+	if number, known := map[string]uint8{"any": 0, "icmp": protocolICMP, "tcp": protocolTCP, "udp": protocolUDP}[text]; known {
+		return number, nil
+	}
+	n, err := strconv.ParseUint(text, 10, 8)
+	if err != nil || n == 0 {
+		return 0, errors.New("must be one of any, tcp, udp, icmp, or a protocol's number from 1 to 255")
+	}
+	return uint8(n), nil
 }
 
 // parseMAC reads a hardware address: 02:00:5e:10:00:01.
@@ -71,9 +150,49 @@ func (l *loader) checkTransparent() {
 		}
 		on = s.Name
 	}
-	for _, r := range l.config.Rules {
-		if r.Enabled && on == "" {
+	for _, r := range l.config.RulesFor(TargetProxy) {
+		if on == "" {
 			l.found.fail(l.at("rule", r.Name, "target"), "needs an enabled socks section with transparent '1'")
+		}
+	}
+}
+
+// checkRuleOrder warns of rules that would be first by their order in the file, and are not.
+func (l *loader) checkRuleOrder() {
+	tunnel := ""
+	for _, r := range l.config.Rules {
+		switch {
+		case !r.Enabled:
+		case r.Target == TargetTunnel && (r.Protocol == 0 || r.Protocol == protocolTCP):
+			tunnel = r.Name
+		case r.Target == TargetProxy && tunnel != "":
+			l.found.warn(l.at("rule", r.Name, "target"), "takes its connections also from rule '%s' before it: in this version rules for the proxy come first", tunnel)
+		}
+	}
+}
+
+// checkCopies warns of copies that no link would carry.
+func (l *loader) checkCopies() {
+	metrics, carried, links := map[int]int{}, map[int]bool{}, l.config.EnabledLinks()
+	for _, k := range links {
+		metrics[k.Metric]++
+		carried[k.Metric] = carried[k.Metric] || k.Duplicate
+	}
+	for metric, n := range metrics {
+		if n > 1 && carried[metric] {
+			return
+		}
+	}
+	complain := func(at Place) {
+		at.Value = ""
+		l.found.warn(at, "has no effect with the links as they are: a copy goes over a second link of the same metric, over a metered one only if that has option duplicate '1'")
+	}
+	if l.config.Portal.Local.Duplicate != DuplicateOff {
+		complain(l.portalAt("duplicate"))
+	}
+	for _, r := range l.config.RulesFor(TargetTunnel) {
+		if r.Duplicate {
+			complain(l.at("rule", r.Name, "duplicate"))
 		}
 	}
 }

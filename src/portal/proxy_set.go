@@ -35,7 +35,7 @@ func (p *proxySet) follow(next *config.Config) (changes []string) {
 			continue
 		}
 		kept = append(kept, s)
-		if s.setRules(next.Rules) {
+		if s.setRules(next.RulesFor(config.TargetProxy)) {
 			changes = append(changes, "what is led into proxy "+s.section.Name)
 		}
 		if s.setUsers(usersOf(next, s.section)) {
@@ -73,7 +73,7 @@ func (s *proxyServer) outlive(next *config.Config) {
 // serve starts the server of a section.
 func (p *proxySet) serve(cfg *config.Config, c config.SOCKS) *proxyServer {
 	s := p.make(cfg, c)
-	s.run, s.section, s.users, s.rules = p.run, c, usersOf(cfg, c), cfg.Rules
+	s.run, s.section, s.users, s.rules = p.run, c, usersOf(cfg, c), cfg.RulesFor(config.TargetProxy)
 	s.done, s.fresh, s.open = make(chan struct{}), make(chan struct{}, 1), make(map[netip.AddrPort]*net.TCPListener)
 	ctx, cancel := context.WithCancel(p.run.group.ctx)
 	s.cancel = cancel
