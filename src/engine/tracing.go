@@ -3,6 +3,7 @@ package engine
 import (
 	"time"
 
+	"mpproxy/src/engine/even"
 	"mpproxy/src/engine/lane"
 	"mpproxy/src/engine/mono"
 	"mpproxy/src/engine/path"
@@ -28,6 +29,7 @@ type tracing struct {
 	moved  uint64        // bytes over all paths at the last look
 	wait   time.Duration // longest in the queue since then
 	holds  [lane.HoldBuckets]uint64
+	evened even.Stats
 	paths  [MaxPaths]tracedPath
 }
 
@@ -45,7 +47,7 @@ func (t *Tunnel) Trace(now mono.Time, name string, to Tracer) {
 		t.trace = nil
 		return
 	}
-	t.trace = &tracing{to: to, name: name, began: now, nextAt: now, holds: t.in.Stats().Holds}
+	t.trace = &tracing{to: to, name: name, began: now, nextAt: now, holds: t.in.Stats().Holds, evened: t.Evened()}
 	l := t.trace.begin(now, "trace")
 	l.Int("version", 1)
 	side := "server"
@@ -202,6 +204,10 @@ func (r *tracing) lanes(now mono.Time, t *Tunnel) {
 	l.Int("skipped", int64(s.Skipped))
 	l.Int("gave_up", int64(s.GaveUp))
 	l.Int("late", int64(s.Late))
+	evened := t.Evened()
+	l.Int("evened", int64(evened.Packets-r.evened.Packets))
+	l.Millis("even_time", evened.Time-r.evened.Time)
+	r.evened = evened
 	r.end()
 }
 

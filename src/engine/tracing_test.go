@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"mpproxy/src/engine/even"
 )
 
 // tracedLines keeps what a tunnel told.
@@ -134,4 +136,40 @@ func BenchmarkTrace(b *testing.B) {
 			p.close()
 		})
 	}
+}
+
+// What was kept for the sake of even delays is told, and counted over sessions.
+func TestEvenedIsTold(t *testing.T) {
+	p := newBenchPair(t, 1, false, 0)
+	in := &tracedLines{t: t, keep: true}
+	p.b.Trace(p.now, "here", in)
+	p.run(1000)
+	now := p.now
+	for i := range 1000 {
+		now = now.Add(time.Millisecond)
+		p.b.delivered = p.b.even.OnTimeout(now, p.b.delivered)
+		b := p.pool.Get()
+		b.SetLen(100)
+		b.Lane, b.Stamp, b.Stamped = 9, even.Stamp(now.Add(-time.Duration(i*37%50)*time.Millisecond)), true
+		p.b.delivered = p.b.even.Push(now, b, p.b.delivered)
+	}
+	p.now = now.Add(time.Second)
+	p.b.delivered = p.b.even.OnTimeout(p.now, p.b.delivered)
+	least := p.b.Evened()
+	p.run(20000)
+	packets, took := 0.0, 0.0
+	for _, l := range in.lines {
+		if l["event"] == "lanes" {
+			packets, took = packets+l["evened"].(float64), took+l["even_time"].(float64)
+		}
+	}
+	s := p.b.Evened()
+	if least.Packets < 100 || packets < float64(least.Packets) || packets > float64(s.Packets) || took < float64(least.Time)/1e6-1 || took > float64(s.Time)/1e6+1 {
+		t.Errorf("told of %v packets, %v ms; counted %+v", packets, took, s)
+	}
+	p.b.Start(p.now, p.b.sending, p.b.ids)
+	if p.b.Evened() != s {
+		t.Errorf("in the next session %+v", p.b.Evened())
+	}
+	p.close()
 }

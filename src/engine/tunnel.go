@@ -38,6 +38,7 @@ type Tunnel struct {
 	lanes   laneSender
 	in      *lane.Receiver
 	even    *even.Evener
+	evened  even.Stats // of earlier sessions
 	parts   parts
 	gaining gaining
 	past    past
@@ -149,6 +150,7 @@ func (t *Tunnel) Start(now mono.Time, sending *session.Sending, ids session.Conn
 	t.flush()
 	in := t.in.Drops()
 	t.drops.Merge(&in)
+	t.evened = t.Evened()
 	t.in, t.even = lane.NewReceiver(lane.Params{LimitBytes: t.params.LaneBytes}), even.New(t.params.LaneBytes/2)
 	t.repairs.unlane()
 	t.lanes.reset(t.queue)
@@ -347,6 +349,13 @@ func (t *Tunnel) MaxRTT() time.Duration { return t.maxRTT() }
 
 // LaneStats are the counters of the lanes that come in.
 func (t *Tunnel) LaneStats() lane.Stats { return t.in.Stats() }
+
+// Evened is what was kept for the sake of even delays.
+func (t *Tunnel) Evened() even.Stats {
+	s, now := t.evened, t.even.Stats()
+	s.Packets, s.Time, s.Full = s.Packets+now.Packets, s.Time+now.Time, s.Full+now.Full
+	return s
+}
 
 // Drops are the packets dropped, by reason.
 func (t *Tunnel) Drops() stats.Drops {

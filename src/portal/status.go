@@ -63,6 +63,9 @@ func sessionStatus(now mono.Time, t *engine.Tunnel, r *rates, up bool, linkName 
 	if !up {
 		s.UpPackets, s.UpBytes, s.DownPackets, s.DownBytes = s.DownPackets, s.DownBytes, s.UpPackets, s.UpBytes
 	}
+	if evened := t.Evened(); evened.Packets > 0 {
+		s.EvenedPackets, s.EvenedSeconds = evened.Packets, stats.Seconds(evened.Time)
+	}
 	r.look(now, t.Paths())
 	for _, p := range t.Paths() {
 		s.Paths = append(s.Paths, pathStatus(now, p, r, up, linkName))

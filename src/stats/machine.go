@@ -120,6 +120,10 @@ func (s *Session) prometheus(e *exposition) {
 	if s.CopiedPackets > 0 {
 		e.add("session_copied_packets_total", "counter", "Packets sent over a second path, too.", float64(s.CopiedPackets), "peer", s.Peer)
 	}
+	if s.EvenedPackets > 0 {
+		e.add("session_evened_packets_total", "counter", "Packets kept for the sake of even delays.", float64(s.EvenedPackets), "peer", s.Peer)
+		e.add("session_evened_seconds_total", "counter", "How long they were kept, all together.", s.EvenedSeconds, "peer", s.Peer)
+	}
 	if s.Gain > 0 {
 		e.add("session_gain", "gauge", "Goodput over what the best connection alone would have given, for what this side sends.", s.Gain, "peer", s.Peer)
 	}

@@ -62,6 +62,9 @@ type Session struct {
 	DownBytes       uint64       `json:"down_bytes"`
 	RepairedPackets uint64       `json:"repaired_packets"`         // lost on a path and sent again by this side
 	CopiedPackets   uint64       `json:"copied_packets,omitempty"` // sent over a second path, too, by this side
+	// EvenedPackets came to this side and were kept for the sake of even delays, for EvenedSeconds all together.
+	EvenedPackets uint64  `json:"evened_packets,omitempty"`
+	EvenedSeconds float64 `json:"evened_seconds,omitempty"`
 	// LimitUpBitsPerSecond and LimitDownBitsPerSecond are what the server lets this router use, of inner packets; MaxLinks is
 	// how many of its connections at once. 0: no limit, or not told.
 	LimitUpBitsPerSecond   uint64            `json:"limit_up_bits_per_second,omitempty"`

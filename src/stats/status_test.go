@@ -32,7 +32,7 @@ func router() *Status {
 					Congestion: "cubic", CongestionPhase: "avoidance", SRTTMs: 62, MinRTTMs: 45, LossRatio: 0.0001, WindowBytes: 40000, MTUBytes: 1428, SentDatagrams: 9, ReceivedDatagrams: 400, ReceiveOverflowPackets: 3},
 			},
 			Lanes: 1, Flows: 3, QueueBytes: 6000, UpPackets: 400_000, UpBytes: 30_000_000, DownPackets: 900_000, DownBytes: 1_100_000_000,
-			RepairedPackets: 12, Gain: 1.83, Scheduler: "weighted", Drops: map[string]uint64{"codel": 17, "queue_full": 2},
+			RepairedPackets: 12, EvenedPackets: 2000, EvenedSeconds: 16.5, Gain: 1.83, Scheduler: "weighted", Drops: map[string]uint64{"codel": 17, "queue_full": 2},
 		}},
 		Links: []Link{
 			{Name: "dsl", Interface: "wan", State: LinkUp},

@@ -50,6 +50,29 @@ type Evener struct {
 	holding []*stream
 	limit   int
 	cost    int
+	kept    int       // packets now
+	looked  mono.Time // up to when stats counts their time
+	stats   Stats
+}
+
+// Stats are an Evener's sums.
+type Stats struct {
+	// Packets were kept, for Time all together.
+	Packets uint64
+	Time    time.Duration
+	// Full were to be kept, and passed at once because the limit was reached.
+	Full uint64
+}
+
+// Stats returns the sums so far; Time is up to the last call of Push or OnTimeout.
+func (e *Evener) Stats() Stats { return e.stats }
+
+// look counts the time of what is kept.
+func (e *Evener) look(now mono.Time) {
+	if e.kept > 0 {
+		e.stats.Time += time.Duration(e.kept) * now.Sub(e.looked)
+	}
+	e.looked = now
 }
 
 // stream is one lane's.
@@ -74,6 +97,7 @@ func New(limit int) *Evener {
 
 // Push takes over a packet that is in order in its lane, appends to out what may go on now, and returns out.
 func (e *Evener) Push(now mono.Time, b *packet.Buf, out []*packet.Buf) []*packet.Buf {
+	e.look(now)
 	for len(e.streams) <= int(b.Lane) {
 		e.streams = append(e.streams, nil)
 	}
@@ -87,6 +111,7 @@ func (e *Evener) Push(now mono.Time, b *packet.Buf, out []*packet.Buf) []*packet
 	case s.head == nil && wait <= 0:
 		return append(out, b)
 	case e.cost+cost(b) > e.limit:
+		e.stats.Full++
 		return append(e.flush(s, out), b)
 	}
 	b.Enqueued, b.Next = now.Add(wait), nil
@@ -98,6 +123,8 @@ func (e *Evener) Push(now mono.Time, b *packet.Buf, out []*packet.Buf) []*packet
 	}
 	s.tail = b
 	e.cost += cost(b)
+	e.kept++
+	e.stats.Packets++
 	return out
 }
 
@@ -144,6 +171,7 @@ func (e *Evener) NextTimeout() mono.Time {
 
 // OnTimeout appends to out what has been kept long enough and returns out.
 func (e *Evener) OnTimeout(now mono.Time, out []*packet.Buf) []*packet.Buf {
+	e.look(now)
 	for i := 0; i < len(e.holding); {
 		s := e.holding[i]
 		for s.head != nil && s.head.Enqueued <= now.Add(grain) {
@@ -187,6 +215,7 @@ func (e *Evener) pop(s *stream) *packet.Buf {
 	b := s.head
 	s.head, b.Next = b.Next, nil
 	e.cost -= cost(b)
+	e.kept--
 	return b
 }
 

@@ -27,6 +27,8 @@ type feed struct {
 	next      uint32 // expected out
 	ages      []time.Duration
 	longest   time.Duration
+	waited    time.Duration        // all together
+	waits     uint64               // how many waited
 	born      map[uint32]mono.Time // when each came
 }
 
@@ -73,6 +75,9 @@ func (f *feed) take(out []*packet.Buf) {
 		}
 		f.next = b.Seq
 		f.longest = max(f.longest, f.now.Sub(f.born[b.Seq]))
+		if f.waited += f.now.Sub(f.born[b.Seq]); f.now > f.born[b.Seq] {
+			f.waits++
+		}
 		f.ages = append(f.ages, f.now.Sub(mono.Time(time.Hour).Add(time.Duration(b.Seq)*ms+f.clock)))
 		delete(f.born, b.Seq)
 		b.Release()
@@ -83,6 +88,9 @@ func (f *feed) take(out []*packet.Buf) {
 func (f *feed) end() {
 	f.t.Helper()
 	f.until(f.last.Add(time.Second))
+	if s := f.e.Stats(); s.Packets < f.waits || f.waits == 0 && s.Packets > 0 || s.Time != f.waited {
+		f.t.Errorf("%d packets waited for %v; counted: %+v", f.waits, f.waited, s)
+	}
 	if lent, _ := f.pool.Lent(); lent > 0 || f.next != f.number || f.e.cost != 0 || len(f.e.holding) > 0 {
 		f.t.Errorf("%d packets are out, the last is %d of %d, cost %d, %d lanes hold", lent, f.next, f.number, f.e.cost, len(f.e.holding))
 	}
@@ -200,6 +208,9 @@ func TestLimit(t *testing.T) {
 		return f.jitter(60*ms, 50*ms)()
 	})
 	f.end()
+	if f.e.Stats().Full == 0 {
+		t.Error("nothing was counted as beyond the limit")
+	}
 }
 
 // A flow's pause ends what was known of it.

@@ -23,7 +23,8 @@
 //	        had stood), flows, spread (flows over several paths), repairs (waiting), and since the tunnel was made:
 //	        dropped, marked, sent_packets
 //	lanes   a look at what waits for order: held, held_bytes, holds (a list: packets released since the last look that were held
-//	        below 0.5, 1, 2 ... 512 ms, or longer), and since the session began: delivered, gaps, skipped, gave_up, late
+//	        below 0.5, 1, 2 ... 512 ms, or longer), evened (packets since then that were kept for the sake of even delays) and even_time
+//	        (of all those together, so that even_time / evened is what each was kept), and since the session began: delivered, gaps, skipped, gave_up, late
 //	state   a path's state changed: path, from, to
 //	phase   a path's congestion control moved on: path, from, to
 //	lost    a packet was declared lost: path, number, bytes, and lane and seq if it had them
