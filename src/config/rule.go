@@ -90,8 +90,13 @@ func (r *Rule) decodeProxy(d *decoder) {
 func (r *Rule) decodeTunnel(d *decoder) {
 	r.DSCP = d.number("dscp", AnyDSCP, 0, maxDSCP, "")
 	r.Duplicate = d.bool("duplicate", false)
-	if r.Enabled && len(r.Ports) > 0 && r.Protocol != 0 && r.Protocol != protocolTCP && r.Protocol != protocolUDP {
-		d.found.fail(d.at("dest_port"), "needs proto tcp, udp or any: others have no ports")
+	if r.Enabled && r.Protocol != 0 && r.Protocol != protocolTCP && r.Protocol != protocolUDP {
+		if len(r.Ports) > 0 {
+			d.found.fail(d.at("dest_port"), "needs proto tcp, udp or any: others have no ports")
+		}
+		if len(r.SourceNets) > 0 {
+			d.found.fail(d.at("src_ip"), "needs proto tcp, udp or any in this version")
+		}
 	}
 	if _, v, set := d.one("class"); set && v.text != "auto" && r.Enabled {
 		d.found.fail(d.at("class"), "is not available in this version; available: auto")

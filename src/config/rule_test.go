@@ -58,19 +58,20 @@ config rule 'off'
 // What a rule cannot do yet, or cannot mean, is refused where it stands.
 func TestTunnelRulesRefused(t *testing.T) {
 	for options, want := range map[string]string{
-		"option duplicate 'twice'":                   "option duplicate 'twice': must be 0 or 1",
-		"option dscp '64'":                           "option dscp '64': must be a number from 0 to 63",
-		"option proto 'sctp'":                        "option proto 'sctp': must be one of any, tcp, udp, icmp, or a protocol's number from 1 to 255",
-		"option proto '256'":                         "option proto '256': must be one of any",
-		"option class 'urgent'":                      "option class 'urgent': is not available in this version; available: auto",
-		"list use_link 'lte'":                        "option use_link 'lte': is not available in this version; a metered link carries copies if its own section has option duplicate '1'",
-		"list src_mac 'x'":                           "option src_mac 'x': is not available with target 'tunnel' in this version; name the device's address in src_ip",
-		"option src 'lan'":                           "option src 'lan': is not available with target 'tunnel' in this version",
-		"option profile 'latency'":                   "option profile 'latency': is not available with target 'tunnel'",
-		"list dest_domain 'a.b'":                     "option dest_domain 'a.b': is not available",
-		"option link 'dsl'":                          "option link 'dsl': is not available",
-		"list dest_ip '10.0.0.1/8'":                  "option dest_ip '10.0.0.1/8': must be a network",
-		"option proto 'icmp'\n\tlist dest_port '80'": "option dest_port '80': needs proto tcp, udp or any: others have no ports",
+		"option duplicate 'twice'":                         "option duplicate 'twice': must be 0 or 1",
+		"option dscp '64'":                                 "option dscp '64': must be a number from 0 to 63",
+		"option proto 'sctp'":                              "option proto 'sctp': must be one of any, tcp, udp, icmp, or a protocol's number from 1 to 255",
+		"option proto '256'":                               "option proto '256': must be one of any",
+		"option class 'urgent'":                            "option class 'urgent': is not available in this version; available: auto",
+		"list use_link 'lte'":                              "option use_link 'lte': is not available in this version; a metered link carries copies if its own section has option duplicate '1'",
+		"list src_mac 'x'":                                 "option src_mac 'x': is not available with target 'tunnel' in this version; name the device's address in src_ip",
+		"option src 'lan'":                                 "option src 'lan': is not available with target 'tunnel' in this version",
+		"option profile 'latency'":                         "option profile 'latency': is not available with target 'tunnel'",
+		"list dest_domain 'a.b'":                           "option dest_domain 'a.b': is not available",
+		"option link 'dsl'":                                "option link 'dsl': is not available",
+		"list dest_ip '10.0.0.1/8'":                        "option dest_ip '10.0.0.1/8': must be a network",
+		"option proto 'icmp'\n\tlist src_ip '192.168.1.7'": "option src_ip '192.168.1.7': needs proto tcp, udp or any in this version",
+		"option proto 'icmp'\n\tlist dest_port '80'":       "option dest_port '80': needs proto tcp, udp or any: others have no ports",
 	} {
 		_, errs, _ := loadRules(t, "", secondLink+"config rule 'r'\n\toption target 'tunnel'\n\t"+options+"\n")
 		if len(errs) != 1 || !strings.Contains(errs[0], want) {

@@ -14,7 +14,6 @@ import (
 	"mpproxy/src/engine/mono"
 	"mpproxy/src/engine/node"
 	"mpproxy/src/engine/packet"
-	"mpproxy/src/engine/path"
 	"mpproxy/src/engine/wire"
 	"mpproxy/src/stats"
 	"mpproxy/src/system"
@@ -30,8 +29,9 @@ type local struct {
 	capped []verdict // what data caps ask for
 	walls  *walls
 	open   overLinks
-	// duplicate is what is sent twice.
+	// duplicate is what is sent twice, and twice the rules that name more.
 	duplicate config.Duplicate
+	twice     twiceRules
 	told      []node.Link // what the engine knows of each link
 	rates     rates
 	configID  uint64
@@ -69,6 +69,8 @@ func (p *running) startLocal() error {
 	rand.Read(params.Handshake.Instance[:])
 	now := p.shared.clock.Now()
 	r.Local, r.lost = node.NewLocal(now, params), now
+	r.twice.log = p.log
+	r.SetTwice(r.twice.follow(p.cfg.RulesFor(config.TargetTunnel)))
 	p.shared.table = &r.Table
 	p.shared.tooBig = r.tooBig
 	router, err := system.OpenRouter(p.systemParams(), p.log)
@@ -227,10 +229,7 @@ func (r *local) setLink(now mono.Time, i int, l node.Link) {
 	}
 	l.Metered, l.Standby = r.links[i].Metered, r.links[i].Metric > r.lowestMetric()
 	l.Congestion, _ = congestion.ParseKind(string(r.links[i].Congestion))
-	l.Copies = path.CopyNothing
-	if !l.Metered { // what is sent twice costs twice
-		l.Copies = copied(r.duplicate)
-	}
+	l.Copies = r.copiesOver(r.links[i])
 	r.SetLink(now, i, l)
 }
 
@@ -252,16 +251,6 @@ func lesserLimit(a, b int64) int64 {
 	return min(a, b)
 }
 
-// recopy changes what is sent twice, in the loop.
-func (r *local) recopy(now mono.Time, to config.Duplicate) (changes []string) {
-	if r.duplicate == to {
-		return nil
-	}
-	r.duplicate = to
-	r.retell(now)
-	return []string{"duplicate " + string(to)}
-}
-
 // retell tells the engine about all links again: what holds for one depends on the others, in the loop.
 func (r *local) retell(now mono.Time) {
 	for i, l := range r.links {
@@ -269,15 +258,4 @@ func (r *local) retell(now mono.Time) {
 			r.setLink(now, i, r.told[i])
 		}
 	}
-}
-
-// copied is the engine's word for what is sent twice.
-func copied(d config.Duplicate) path.Copies {
-	switch d {
-	case config.DuplicateCalls:
-		return path.CopyCalls
-	case config.DuplicateUrgent:
-		return path.CopyUrgent
-	}
-	return path.CopyNothing
 }

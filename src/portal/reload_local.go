@@ -56,7 +56,7 @@ func (r *local) reload(ctx context.Context, next *config.Config) (changes []stri
 func (s *localSystem) reload(ctx context.Context, next *config.Config) (changes []string, err error) {
 	s.portal.run.shared.do(ctx, func(now mono.Time) {
 		changes = rechoose(now, s.portal.run.configuration().Portal, next.Portal, s.portal.Tunnel)
-		changes = append(changes, s.portal.recopy(now, next.Portal.Local.Duplicate)...)
+		changes = append(changes, s.portal.recopy(now, next)...)
 	})
 	wanted := next.EnabledLinks()
 	for i, l := range s.portal.links {
