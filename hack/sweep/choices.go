@@ -87,5 +87,9 @@ func heard(r enginetest.Result) string {
 	if !r.Call {
 		return ""
 	}
-	return fmt.Sprintf("  call p95 %.0f ms, lost %d", r.CallDelay.Seconds()*1000, r.CallLost)
+	text := fmt.Sprintf("  call p95 %.0f ms, lost %d, bad %d, silent %d ms", r.CallDelay.Seconds()*1000, r.CallLost, r.CallBad, r.CallSilence.Milliseconds())
+	if r.Beside > 0 {
+		text += fmt.Sprintf("  beside %.1f: share x%.2f", r.Other/1e6, r.Rate/(r.Rate+r.Other)*float64(1+r.Beside))
+	}
+	return text
 }

@@ -2,7 +2,7 @@
 // the links' sum it got, worst cells first. It is how constants are judged: a number that helps one cell and hurts
 // ten others shows here.
 //
-//	go run ./hack/sweep [-set profiles|grid|space] [-seeds 3] [-only rtt] [-up] [-profile latency] [-scheduler greedy] [-congestion cubic]
+//	go run ./hack/sweep [-set profiles|grid|space|late] [-seeds 3] [-only rtt] [-up] [-profile latency] [-scheduler greedy] [-congestion cubic]
 //	go run ./hack/sweep -set choices
 //	go run ./hack/sweep -only rtt_120 -trace trace.jsonl && go run ./hack/plot trace.jsonl
 package main
@@ -23,7 +23,7 @@ import (
 )
 
 func main() {
-	set := flag.String("set", "profiles", "which cells: profiles (the 16, both kinds of jitter), grid (rates, delays, losses, queues), space (drawn from all that links may be) or choices (schedulers x congestion controls); mpp: one multipath stream over the 16")
+	set := flag.String("set", "profiles", "which cells: profiles (the 16, both kinds of jitter), grid (rates, delays, losses, queues), space XX: one multipath stream over the 16")
 	draws := flag.Int("n", 200, "how many cells of the space")
 	most := flag.Float64("most", 300, "the greatest rate in the space, Mbit/s")
 	seeds := flag.Int("seeds", 3, "runs of each cell; the median counts")
@@ -65,12 +65,15 @@ func main() {
 	if *set == "grid" {
 		cells = enginetest.Grid()
 	}
+	if *set == "late" {
+		cells = enginetest.Late()
+	}
 	if *set == "space" {
 		cells = append(cells[:0], enginetest.Space(*seed, *draws, *most)...)
 	}
 	var chosen []enginetest.Cell
 	for _, c := range cells {
-		if c.Adjust, c.Call, c.Inner = adjust, o.call, inner; strings.Contains(c.Name, *only) {
+		if c.Adjust, c.Call, c.Inner = adjust, o.call || c.Call, inner; strings.Contains(c.Name, *only) {
 			chosen = append(chosen, c)
 		}
 	}

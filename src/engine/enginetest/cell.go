@@ -28,6 +28,12 @@ type Cell struct {
 	Inner traffic.Control
 	// Call puts a call of 50 packets a second beside the TCP flow.
 	Call bool
+	// Measure is for how long the flow is measured; 0 means 10 s.
+	Measure time.Duration
+	// Shared, if set, is a bottleneck that links lead into, and Beside how many cubic flows past the tunnel, each over such a Way, do too.
+	Shared *Shared
+	Beside int
+	Way    Link
 }
 
 // Result is what a Cell gave; rates in bit/s.
@@ -48,6 +54,12 @@ type Result struct {
 	Gain         float64
 	Trials, Bars uint64
 	CallLost     int
+	// CallBad is how many of the call's packets were lost or came more than callBad after the usual, CallSilence the longest time
+	// without one.
+	CallBad     int
+	CallSilence time.Duration
+	// Other is what all flows beside the tunnel got.
+	Other float64
 }
 
 // The flow is measured for measureFor after settleFor.
@@ -81,17 +93,21 @@ func (c Cell) Run(seed uint64, down bool) Result {
 	if c.Settle == 0 {
 		c.Settle = settleFor
 	}
+	if c.Measure == 0 {
+		c.Measure = measureFor
+	}
 	r := Result{Cell: c}
 	for _, l := range c.Links {
 		p := l.Up
 		if down {
 			p = l.Down
 		}
-		ceiling := Capacity(p, c.Settle)
+		ceiling := Capacity(p, c.Settle, c.Measure)
 		r.Sum += ceiling
 		r.Better = max(r.Better, ceiling)
 	}
-	w := New(Config{Seed: seed, Links: c.Links, Adjust: c.Adjust})
+	w := New(Config{Seed: seed, Links: c.Links, Adjust: c.Adjust, Shared: c.Shared})
+	beside := c.besides(w, &r, down)
 	var heard *traffic.PacedSink
 	if c.Call {
 		heard = w.Call(down, 200*time.Millisecond)
@@ -103,7 +119,11 @@ func (c Cell) Run(seed uint64, down bool) Result {
 	began := w.Now.Add(300 * time.Millisecond)
 	var samples []int64
 	const step = 100 * time.Millisecond
-	for range int((c.Settle + measureFor) / step) {
+	var other int64
+	for n := range int((c.Settle + c.Measure) / step) {
+		if n == int(c.Settle/step) {
+			other = beside()
+		}
 		w.Run(step)
 		samples = append(samples, rcv.Delivered())
 		if n := len(samples); r.Ramp == 0 && n > 5 && float64(samples[n-1]-samples[n-6])*8/0.5 >= 0.9*r.Sum {
@@ -111,7 +131,8 @@ func (c Cell) Run(seed uint64, down bool) Result {
 		}
 	}
 	settled := samples[int(c.Settle/step)-1]
-	r.Rate = float64(samples[len(samples)-1]-settled) * 8 / measureFor.Seconds()
+	r.Rate = float64(samples[len(samples)-1]-settled) * 8 / c.Measure.Seconds()
+	r.Other = float64(beside()-other) * 8 / c.Measure.Seconds()
 	r.Ratio, r.Best = r.Rate/r.Sum, r.Rate/r.Better
 	r.Retransmits, r.Timeouts = s.Counters.Retransmits, s.Counters.Timeouts
 	end := w.Router
@@ -127,6 +148,7 @@ func (c Cell) Run(seed uint64, down bool) Result {
 	r.Trials, r.Bars = from.GainTrials()
 	if heard != nil {
 		r.hear(heard.Samples, began.Add(c.Settle))
+		r.CallSilence = heard.Silence(began.Add(c.Settle), w.Now)
 	}
 	return r
 }
@@ -145,11 +167,16 @@ func (r *Result) hear(samples []traffic.Sample, from mono.Time) {
 	sort.Slice(delays, func(i, j int) bool { return delays[i] < delays[j] })
 	r.CallDelay = delays[len(delays)*95/100]
 	// The last ones may still be on their way.
-	r.CallLost = max(int((measureFor-500*time.Millisecond)/callEvery)-len(delays), 0)
+	r.CallLost = max(int((r.Measure-500*time.Millisecond)/callEvery)-len(delays), 0)
+	usual := delays[len(delays)/2]
+	r.CallBad = r.CallLost + len(delays) - sort.Search(len(delays), func(i int) bool { return delays[i] > usual+callBad })
 }
 
 // callEvery is the time between two packets of a call.
 const callEvery = 20 * time.Millisecond
+
+// callBad later than usual a packet finds that a call's player went on without it.
+const callBad = 60 * time.Millisecond
 
 // Call puts a call into the world and returns its listening end.
 func (w *World) Call(down bool, begin time.Duration) *traffic.PacedSink {

@@ -142,7 +142,7 @@ func (c Cell) Alone(down bool) Cell {
 		if down {
 			p = l.Down
 		}
-		if got := Capacity(p, max(c.Settle, settleFor)); got > most {
+		if got := Capacity(p, max(c.Settle, settleFor), max(c.Measure, measureFor)); got > most {
 			best, most = l, got
 		}
 	}
@@ -151,13 +151,13 @@ func (c Cell) Alone(down bool) Cell {
 }
 
 // Capacity is the ceiling of a link while a cell is measured, after settle: its rate in the mean, less what is lost.
-func Capacity(p linksim.Params, settle time.Duration) float64 {
+func Capacity(p linksim.Params, settle, measure time.Duration) float64 {
 	const step = 10 * time.Millisecond
 	sum := 0.0
-	for at := settle; at < settle+measureFor; at += step {
+	for at := settle; at < settle+measure; at += step {
 		sum += rateAt(p, start.Add(at))
 	}
-	mean := sum / float64(measureFor/step)
+	mean := sum / float64(measure/step)
 	return Ceiling(int64(mean), meanLoss(p), innerMTU)
 }
 

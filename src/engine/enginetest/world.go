@@ -41,6 +41,8 @@ func Same(p linksim.Params) Link { return Link{p, p} }
 type Config struct {
 	Links []Link
 	Seed  uint64
+	// Shared, if set, is a bottleneck that links lead into.
+	Shared *Shared
 	// Adjust changes the tunnels' parameters.
 	Adjust func(p *engine.Params)
 	// Link adjusts what the router is told of a link.
@@ -81,6 +83,7 @@ type World struct {
 	spare   []*carried
 	events  []event
 	twin    *Side
+	shared  *shared
 	config  Config
 	secrets *secrets
 }
@@ -148,6 +151,9 @@ func New(c Config) *World {
 	}
 	for _, l := range c.Links {
 		w.Links = append(w.Links, linksim.NewDuplex[*carried](l.Up, l.Down, w.secrets.rng))
+	}
+	if c.Shared != nil {
+		w.join(*c.Shared)
 	}
 	w.StartServer()
 	w.StartRouter()
@@ -244,10 +250,11 @@ func (w *World) Run(d time.Duration) {
 		for _, s := range w.sides() {
 			s.step()
 		}
+		w.stepOutside()
 		for _, s := range w.sides() {
 			at = mono.Min(at, s.next())
 		}
-		at = mono.Min(at, w.nextEvent())
+		at = mono.Min(at, mono.Min(w.nextEvent(), w.shared.next()))
 		for _, l := range w.Links {
 			at = mono.Min(at, l.Next())
 		}
@@ -271,16 +278,25 @@ func (w *World) Run(d time.Duration) {
 // arrivals takes what is due from the links.
 func (w *World) arrivals() {
 	for i := range w.Links {
+		if w.shared.has(i) {
+			continue
+		}
 		for c, ok := w.Links[i].Up.Receive(w.Now); ok; c, ok = w.Links[i].Up.Receive(w.Now) {
 			w.Server.Datagram(i, c.from, c.data)
 			w.spare = append(w.spare, c)
 		}
 		for c, ok := w.Links[i].Down.Receive(w.Now); ok; c, ok = w.Links[i].Down.Receive(w.Now) {
-			if c.to == w.NAT(i) {
-				w.routerOn(i).Datagram(i, serverOuter, c.data)
-			}
+			w.atRouter(c)
 			w.spare = append(w.spare, c)
 		}
+	}
+	w.pass()
+}
+
+// atRouter gives the router what came down a link, if it is for the address that the link has.
+func (w *World) atRouter(c *carried) {
+	if c.to == w.NAT(c.link) {
+		w.routerOn(c.link).Datagram(c.link, serverOuter, c.data)
 	}
 }
 
