@@ -106,6 +106,11 @@ func (w *world) chaos() (kills int) {
 			if alive < 5 {
 				w.addLink(randomPipe(rng))
 			}
+		case 3: // at any time at all
+			end, l := rng.IntN(2), w.links[rng.IntN(len(w.links))]
+			w.sides[end].conn.Rest()
+			l.seal[end].Rest()
+			l.open[end].Rest()
 		}
 		if alive == 0 && rng.IntN(4) == 0 {
 			w.addLink(randomPipe(rng))

@@ -61,16 +61,40 @@ func (s Secret) Server(ticket uint64) (*Sealer, *Opener, error) {
 func (s Secret) subflow(ticket uint64, out, in string) (*Sealer, *Opener, error) {
 	var number [8]byte
 	binary.BigEndian.PutUint64(number[:], ticket)
-	sending, err := session.NewKeys(s.suite, session.Encrypt, derive(s.key, out+string(number[:])))
-	if err != nil {
-		return nil, nil, err
-	}
-	receiving, err := session.NewKeys(s.suite, session.Encrypt, derive(s.key, in+string(number[:])))
-	if err != nil {
-		return nil, nil, err
-	}
-	return &Sealer{keys: sending}, &Opener{keys: receiving}, nil
+	seal := &Sealer{guard: guard{suite: s.suite, secret: derive(s.key, out+string(number[:]))}}
+	open := &Opener{guard: guard{suite: s.suite, secret: derive(s.key, in+string(number[:]))}}
+	return seal, open, errors.Join(seal.ready(), open.ready())
 }
+
+// guard protects one direction of a subflow. Its keys, which are large, are made of the secret when they are needed.
+type guard struct {
+	suite  session.Suite
+	secret [session.SecretBytes]byte
+	live   *live // nil: at rest
+	number uint64
+}
+
+// live is what is in use while records come and go.
+type live struct {
+	keys   *session.Keys
+	sealer session.Sealer
+	opener session.Opener
+}
+
+// ready makes the keys, unless they are there. It fails for a suite that does not exist.
+func (r *guard) ready() error {
+	if r.live != nil {
+		return nil
+	}
+	keys, err := session.NewKeys(r.suite, session.Encrypt, r.secret)
+	if err == nil {
+		r.live = &live{keys: keys}
+	}
+	return err
+}
+
+// Rest gives up what can be made again: an idle subflow needs little.
+func (r *guard) Rest() { r.live = nil }
 
 func derive(secret [session.SecretBytes]byte, label string) (out [session.SecretBytes]byte) {
 	b, err := hkdf.Expand(sha256.New, secret[:], label, len(out))
@@ -96,11 +120,7 @@ func ParseHello(b []byte) (secret, ticket uint64, err error) {
 }
 
 // Sealer protects the records of one direction of a subflow.
-type Sealer struct {
-	keys   *session.Keys
-	sealer session.Sealer
-	number uint64
-}
+type Sealer struct{ guard }
 
 // RecordSpace is where in a buffer the plaintext of a record begins, for Seal.
 const RecordSpace = lengthSize
@@ -108,19 +128,18 @@ const RecordSpace = lengthSize
 // Seal turns b into a record in place: RecordSpace free bytes, then the plaintext, at most MaxRecord of it, with
 // capacity for the tag behind.
 func (s *Sealer) Seal(b []byte) []byte {
+	if err := s.ready(); err != nil {
+		panic("mpp: " + err.Error()) // it was ready once, and this does not change
+	}
 	plain := b[lengthSize:]
 	binary.BigEndian.PutUint16(b, uint16(len(plain)+wire.TagBytes))
-	out := s.sealer.Seal(s.keys, b[:lengthSize], b[:lengthSize:lengthSize], plain, 0, s.number)
+	out := s.live.sealer.Seal(s.live.keys, b[:lengthSize], b[:lengthSize:lengthSize], plain, 0, s.number)
 	s.number++
 	return out
 }
 
 // Opener opens the records of one direction of a subflow.
-type Opener struct {
-	keys   *session.Keys
-	opener session.Opener
-	number uint64
-}
+type Opener struct{ guard }
 
 // Open opens the first record of b in place. It returns its plaintext and how many bytes of b it took; 0 if the
 // record is not whole yet, and needs so many bytes in all. After an error the subflow is to be closed.
@@ -135,8 +154,11 @@ func (o *Opener) Open(b []byte) (plain []byte, took, needs int, err error) {
 	if len(b) < lengthSize+n {
 		return nil, 0, lengthSize + n, nil
 	}
+	if err := o.ready(); err != nil {
+		return nil, 0, 0, err
+	}
 	body := b[lengthSize : lengthSize+n]
-	plain, err = o.opener.OpenWith(o.keys, body[:0], b[:lengthSize:lengthSize], body, 0, o.number)
+	plain, err = o.live.opener.OpenWith(o.live.keys, body[:0], b[:lengthSize:lengthSize], body, 0, o.number)
 	if err != nil {
 		return nil, 0, 0, ErrForged
 	}

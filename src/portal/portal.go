@@ -24,6 +24,7 @@ import (
 	"mpproxy/src/engine/flowq"
 	"mpproxy/src/engine/sched"
 	"mpproxy/src/engine/session"
+	"mpproxy/src/park"
 	"mpproxy/src/stats"
 	"mpproxy/src/system"
 )
@@ -121,6 +122,8 @@ type running struct {
 	jobs    map[string]jobFunc // what the role can do beside; set before control starts
 	undo    []func() error     // what to do at the end, last first
 	mu      sync.Mutex
+	parking *park.Lot // see idle
+	crowded bool      // there is none
 }
 
 // start begins to follow changes of the configuration.

@@ -263,7 +263,7 @@ func (s *proxyServer) options(nets []netip.Prefix) socks.Options {
 	return socks.Options{
 		Allow: nets, Connector: s.connector, Guard: s.guard, GuardUDP: s.guardUDP, Bind: s.section.Bind, UDP: s.section.UDP,
 		MaxConnections: s.most(), Idle: s.section.IdleTimeout, ListenUDP: s.listenUDP, Names: s.names, Way: s.way, Resolve: s.resolve,
-		Kernel: s.run.kernelRelay(s.section.MaxConnections),
+		Kernel: s.run.kernelRelay(s.section.MaxConnections), Lot: s.run.idle(),
 	}
 }
 

@@ -28,6 +28,7 @@ type far struct {
 func (l *localProxy) newClient(to config.Remote) *streams.Client {
 	c := streams.NewClient(l.portal.run.shared.clock.Now, l.pool, uint32(randomNumber()))
 	cfg := l.portal.run.cfg
+	c.SetLot(l.portal.run.idle())
 	c.SetShake(func() ([]byte, func([]byte) (mpp.Secret, error), error) { return shakeWith(cfg, to) })
 	return c
 }

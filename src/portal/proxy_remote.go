@@ -38,7 +38,7 @@ type remoteProxy struct {
 func (r *remote) startProxy() (*remoteProxy, error) {
 	p := r.run
 	x := &remoteProxy{portal: r, pool: p.newStreamPool(streamPoolServer), roots: make(map[*node.Peer]*session.Keys)}
-	x.server = streams.NewServer(streams.ServerOptions{Clock: p.shared.clock.Now, Pool: x.pool, Handle: x.handle, Answer: x.answerAlone, MaxStreams: socks.DefaultMaxConnections})
+	x.server = streams.NewServer(streams.ServerOptions{Clock: p.shared.clock.Now, Pool: x.pool, Lot: p.idle(), Handle: x.handle, Answer: x.answerAlone, MaxStreams: socks.DefaultMaxConnections})
 	x.known.Store(p.cfg)
 	x.set = proxySet{run: p, make: x.plain}
 	x.set.follow(p.cfg)
@@ -162,10 +162,7 @@ func (x *remoteProxy) handle(ctx context.Context, name string, s *streams.Stream
 		return
 	}
 	relays = true
-	go func() { // its stack is still small
-		defer stop()
-		socks.Relay(s, out, socks.DefaultIdle)
-	}()
+	socks.Begin(x.portal.run.idle(), s, out, socks.DefaultIdle, func(uint64, uint64) { stop() })
 }
 
 // reach does what the request asks for.

@@ -20,6 +20,7 @@ import (
 	"mpproxy/src/engine/mono"
 	"mpproxy/src/engine/session"
 	"mpproxy/src/mpp"
+	"mpproxy/src/park"
 	"mpproxy/src/socks"
 	"mpproxy/src/streams"
 )
@@ -42,6 +43,7 @@ const (
 // proxyPair is both ends of multipath connections over loopback, relayed as the portals do.
 type proxyPair struct {
 	client *streams.Client
+	lots   [2]*park.Lot
 	at     string // of the server
 	pools  [2]*mpp.Pool
 	mu     sync.Mutex
@@ -51,11 +53,12 @@ type proxyPair struct {
 func newProxyPair(t *testing.T, router, server int) *proxyPair {
 	start := time.Now()
 	clock := func() mono.Time { return mono.Time(time.Since(start)) + 1 }
-	p := &proxyPair{pools: [2]*mpp.Pool{mpp.NewPool(router), mpp.NewPool(server)}}
+	p := &proxyPair{pools: [2]*mpp.Pool{mpp.NewPool(router), mpp.NewPool(server)}, lots: [2]*park.Lot{newLot(t), newLot(t)}}
 	secret := mpp.NewSecret(session.AES256GCM, [32]byte{1})
 	p.client = streams.NewClient(clock, p.pools[0], 1)
+	p.client.SetLot(p.lots[0])
 	p.client.SetSecret(secret)
-	s := streams.NewServer(streams.ServerOptions{Clock: clock, Pool: p.pools[1], Handle: func(_ context.Context, _ string, s *streams.Stream) {
+	s := streams.NewServer(streams.ServerOptions{Clock: clock, Pool: p.pools[1], Lot: p.lots[1], Handle: func(_ context.Context, _ string, s *streams.Stream) {
 		near, far := loopback(t)
 		if far == nil {
 			s.Abort()
@@ -64,7 +67,7 @@ func newProxyPair(t *testing.T, router, server int) *proxyPair {
 		p.mu.Lock()
 		p.peers = append(p.peers, far)
 		p.mu.Unlock()
-		socks.Relay(s, near, time.Hour)
+		socks.Begin(p.lots[1], s, near, time.Hour, func(uint64, uint64) {})
 	}})
 	s.AddSecret("home", secret)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -77,6 +80,17 @@ func newProxyPair(t *testing.T, router, server int) *proxyPair {
 	go func() { _ = s.Serve(ctx, l); close(done) }()
 	t.Cleanup(func() { cancel(); <-done; s.RemovePeer("home") })
 	return p
+}
+
+// newLot is where idle connections wait.
+func newLot(t *testing.T) *park.Lot {
+	t.Helper()
+	lot, err := park.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = lot.Close() })
+	return lot
 }
 
 // loopback is a TCP connection's two ends.
@@ -112,7 +126,7 @@ func (p *proxyPair) open(t *testing.T) net.Conn {
 	if far == nil {
 		t.FailNow()
 	}
-	go socks.Relay(near, s, time.Hour)
+	socks.Begin(p.lots[0], near, s, time.Hour, func(uint64, uint64) {})
 	return far
 }
 
@@ -269,7 +283,7 @@ func TestIdleDirectConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := func(netip.AddrPort) bool { return true }
-	s := socks.NewServer(socks.Options{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Connector: &socks.Direct{Guard: all}, Guard: all})
+	s := socks.NewServer(socks.Options{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Connector: &socks.Direct{Guard: all}, Guard: all, Lot: newLot(t)})
 	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"mpproxy/src/park"
 )
 
 // everyone may be reached in tests: all is on loopback.
@@ -41,6 +43,12 @@ func start(t *testing.T, change func(*Options)) (*Server, netip.AddrPort) {
 	if change != nil {
 		change(&o)
 	}
+	lot, err := park.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = lot.Close() })
+	o.Lot = lot
 	s := NewServer(o)
 	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {

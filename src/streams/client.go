@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mpproxy/src/mpp"
+	"mpproxy/src/park"
 )
 
 // Way is how one subflow reaches the other portal.
@@ -40,6 +41,8 @@ type Client struct {
 	shaken   bool      // the secret is of a handshake of ours, not of a session
 	made     time.Time // when that was
 	doubt    bool      // the server may not know it any more
+	lot      *park.Lot
+	clearing bool // a timer looks for subflows that have waited too long
 	streams  map[*Stream]*course
 	shelves  map[string]*shelf
 }
@@ -48,6 +51,9 @@ type Client struct {
 func NewClient(clock Clock, pool *mpp.Pool, instance uint32) *Client {
 	return &Client{clock: clock, pool: pool, instance: uint64(instance) << 32, streams: make(map[*Stream]*course), shelves: make(map[string]*shelf)}
 }
+
+// SetLot has subflows that carry nothing wait in a lot, without a goroutine each. Call it before Open.
+func (c *Client) SetLot(l *park.Lot) { c.lot = l }
 
 // SetSecret changes what new subflows are keyed with.
 func (c *Client) SetSecret(s mpp.Secret) {
@@ -58,14 +64,14 @@ func (c *Client) SetSecret(s mpp.Secret) {
 	}
 }
 
-// course is the ways of a stream: how many subflows are kept over each, and the numbers that were given.
+// course is the ways of a stream: who keeps a subflow over each, and the numbers that were given.
 type course struct {
-	kept map[string]int
-	ids  atomic.Uint32
+	keepers []*keeper
+	ids     atomic.Uint32
 }
 
-// id tells ways apart: the same name may lead over another device now.
-func (w Way) id() string { return w.Name + " " + w.Key }
+// same tells ways apart: the same name may lead over another device now.
+func (w Way) same(as Way) bool { return w.Name == as.Name && w.Key == as.Key }
 
 // next takes a ticket.
 func (c *Client) next() (mpp.Secret, uint64, bool) {
@@ -84,13 +90,13 @@ func (c *Client) Open(ways []Way) (*Stream, error) {
 		return nil, ErrNoSecret
 	}
 	var s *Stream
-	s = newStream(c.clock, mpp.Params{MID: c.instance | uint64(c.count.Add(1)), Opener: true, Pool: c.pool}, orphanTime, func() {
+	s = newStream(c.clock, mpp.Params{MID: c.instance | uint64(c.count.Add(1)), Opener: true, Pool: c.pool}, c.lot, orphanTime, func() {
 		c.mu.Lock()
 		delete(c.streams, s)
 		c.mu.Unlock()
 	})
 	c.mu.Lock()
-	k := &course{kept: make(map[string]int)}
+	k := &course{}
 	c.streams[s] = k
 	c.extend(s, k, ways)
 	c.mu.Unlock()
@@ -109,11 +115,22 @@ func (c *Client) Extend(ways map[uint64][]Way) {
 
 // extend is Extend for one; with the lock held.
 func (c *Client) extend(s *Stream, k *course, ways []Way) {
-	wanted := make(map[string]int)
-	for _, w := range ways {
-		if wanted[w.id()]++; wanted[w.id()] > k.kept[w.id()] {
-			k.kept[w.id()]++
-			go c.keep(s, w, &k.ids)
+	for i, w := range ways {
+		missing := 0
+		for _, each := range ways[:i+1] {
+			if each.same(w) {
+				missing++
+			}
+		}
+		for _, each := range k.keepers {
+			if each.way.same(w) {
+				missing--
+			}
+		}
+		if missing > 0 {
+			one := &keeper{c, s, w, &k.ids, firstRedial}
+			k.keepers = append(k.keepers, one)
+			go one.run()
 		}
 	}
 }
@@ -133,21 +150,47 @@ func (c *Client) Streams() []Info {
 	return out
 }
 
-// keep has a subflow over a way for as long as the stream lives.
-func (c *Client) keep(s *Stream, w Way, ids *atomic.Uint32) {
-	pause := firstRedial
+// keeper has a subflow over a way for as long as the stream lives.
+type keeper struct {
+	client *Client
+	stream *Stream
+	way    Way
+	ids    *atomic.Uint32
+	pause  time.Duration
+}
+
+// run sets the subflow up, as often as it takes, and has it read; once that is over, again goes on.
+func (k *keeper) run() {
 	for {
-		if k := c.connect(s, w, ids); k != nil {
-			if k.run(); k.heard.Load() { // the way leads there, whatever ended this subflow
-				pause = firstRedial
-			}
-		}
-		select {
-		case <-s.over:
+		if f := k.client.connect(k.stream, k.way, k.ids); f != nil {
+			f.ended = func() { go k.again(f.heard.Load()) }
+			f.run()
 			return
-		case <-time.After(pause):
-			pause = min(2*pause, lastRedial)
 		}
+		if !k.wait() {
+			return
+		}
+	}
+}
+
+// again follows the subflow's end. If something was heard, the way leads there, whatever ended this subflow.
+func (k *keeper) again(heard bool) {
+	if heard {
+		k.pause = firstRedial
+	}
+	if k.wait() {
+		k.run()
+	}
+}
+
+// wait waits before the next try, ever longer; false: the stream is over.
+func (k *keeper) wait() bool {
+	select {
+	case <-k.stream.over:
+		return false
+	case <-time.After(k.pause):
+		k.pause = min(2*k.pause, lastRedial)
+		return true
 	}
 }
 

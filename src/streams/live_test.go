@@ -16,6 +16,7 @@ import (
 	"mpproxy/src/engine/mono"
 	"mpproxy/src/engine/session"
 	"mpproxy/src/mpp"
+	"mpproxy/src/park"
 )
 
 // testClock is the monotonic clock of this process.
@@ -30,6 +31,7 @@ type bed struct {
 	server *Server
 	at     string
 	pools  [2]*mpp.Pool
+	lot    *park.Lot
 }
 
 func newBed(t testing.TB, handle func(*Stream)) *bed {
@@ -38,8 +40,11 @@ func newBed(t testing.TB, handle func(*Stream)) *bed {
 	clock := testClock()
 	secret := mpp.NewSecret(session.AES256GCM, [32]byte{1, 2, 3})
 	b.client = NewClient(clock, b.pools[0], 77)
+	b.lot = newLot(t)
+	b.client.SetLot(b.lot)
 	b.client.SetSecret(secret)
-	b.server = NewServer(ServerOptions{Clock: clock, Pool: b.pools[1], Handle: func(_ context.Context, _ string, s *Stream) { handle(s) }})
+	b.server = NewServer(ServerOptions{Clock: clock, Pool: b.pools[1], Lot: b.lot,
+		Handle: func(_ context.Context, _ string, s *Stream) { handle(s) }})
 	b.server.AddSecret("home", secret)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -54,6 +59,17 @@ func newBed(t testing.TB, handle func(*Stream)) *bed {
 	}()
 	t.Cleanup(func() { cancel(); <-done })
 	return b
+}
+
+// newLot is where idle subflows wait.
+func newLot(t testing.TB) *park.Lot {
+	t.Helper()
+	lot, err := park.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = lot.Close() })
+	return lot
 }
 
 // ways are n direct ones.

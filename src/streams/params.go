@@ -28,6 +28,10 @@ const (
 	orphanTime = time.Minute
 	// dialTime bounds the setting up of a subflow, its relays included.
 	dialTime = 15 * time.Second
+	// firstPatience is how long a goroutine waits for more on a subflow that was idle before it is parked; every time that
+	// something comes it is twice as long, up to lastPatience.
+	firstPatience = 50 * time.Millisecond
+	lastPatience  = 2 * time.Second
 	// firstRedial to lastRedial: a way that failed is tried again, ever more seldom.
 	firstRedial = 250 * time.Millisecond
 	lastRedial  = 30 * time.Second

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mpproxy/src/mpp"
+	"mpproxy/src/park"
 )
 
 // ServerOptions make a Server.
@@ -18,6 +19,8 @@ type ServerOptions struct {
 	Pool  *mpp.Pool
 	// Handle serves a new stream of a peer, in a goroutine of its own.
 	Handle func(ctx context.Context, peer string, s *Stream)
+	// Lot is where subflows wait that carry nothing; nil: a goroutine waits with each.
+	Lot *park.Lot
 	// Answer, if set, answers those who make a secret without a session.
 	Answer Answer
 	// Patience is how long a stream lives without any subflow; 0 means a minute.
@@ -163,7 +166,10 @@ func (s *Server) Streams(most int) (out []Info) {
 
 // Serve accepts until ctx ends. The listener is closed.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
+	stop := context.AfterFunc(ctx, func() {
+		_ = l.Close()
+		s.closeAll()
+	})
 	defer stop()
 	for {
 		conn, err := l.Accept()
@@ -180,19 +186,48 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			}
 			continue
 		}
-		go s.ServeConn(ctx, conn)
+		go s.begin(ctx, conn, nil)
+	}
+}
+
+// closeAll closes all subflows of streams.
+func (s *Server) closeAll() {
+	s.mu.Lock()
+	var all []*Stream
+	for _, p := range s.peers {
+		for _, stream := range p.streams {
+			all = append(all, stream)
+		}
+	}
+	s.mu.Unlock()
+	for _, stream := range all {
+		stream.mu.Lock()
+		for _, k := range stream.subs {
+			k.close()
+		}
+		stream.mu.Unlock()
 	}
 }
 
 // ServeConn serves one connection until its end. Strangers hear nothing.
 func (s *Server) ServeConn(ctx context.Context, conn net.Conn) {
-	s.strangers.enter(conn)
+	over := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
+	s.begin(ctx, conn, func() { close(over) })
+	<-over
+}
+
+// begin serves a connection until its end, which it tells, if somebody wants to know, or until nothing comes for a while.
+func (s *Server) begin(ctx context.Context, conn net.Conn, ended func()) {
+	s.strangers.enter(conn)
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	k, stream, err := s.welcome(ctx, conn)
+	stop()
 	s.strangers.leave(conn)
 	if err != nil {
 		_ = conn.Close()
+		tell(ended)
 		return
 	}
 	s.counts.subflows.Add(1)
@@ -201,11 +236,21 @@ func (s *Server) ServeConn(ctx context.Context, conn net.Conn) {
 		s.counts.refused.Add(1)
 		refuse(conn, k.seal, stream.MID(), mpp.CodeInUse)
 	}
-	if !stream.add(k) {
+	if k.ended = ended; !stream.add(k) {
 		_ = conn.Close()
+		tell(ended)
 		return
 	}
+	if ctx.Err() != nil { // who came while all were being closed has no one else to close it
+		_ = conn.Close()
+	}
 	k.run()
+}
+
+func tell(ended func()) {
+	if ended != nil {
+		ended()
+	}
 }
 
 // welcome reads hello and first record, and finds or makes the stream.
@@ -440,7 +485,7 @@ func (s *Server) stream(ctx context.Context, owner *keyed, mid uint64) (*Stream,
 	if !used.Use(mid & 0xffffffff) {
 		return nil, mpp.CodeGone
 	}
-	stream := newStream(s.Clock, mpp.Params{MID: mid, Pool: s.Pool}, s.Patience, func() {
+	stream := newStream(s.Clock, mpp.Params{MID: mid, Pool: s.Pool}, s.Lot, s.Patience, func() {
 		s.mu.Lock()
 		delete(p.streams, mid)
 		s.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 
 	"mpproxy/src/engine/mono"
 	"mpproxy/src/mpp"
+	"mpproxy/src/park"
 )
 
 // Clock tells the time on a monotonic clock.
@@ -18,9 +19,11 @@ type Clock func() mono.Time
 type Stream struct {
 	clock    Clock
 	mu       sync.Mutex
-	cond     *sync.Cond
+	cond     sync.Cond
 	conn     *mpp.Conn
 	subs     []*subflow
+	lot      *park.Lot  // where subflows wait that carry nothing; nil: goroutines wait
+	resting  park.Waker // who is woken when there is something to read; nil: nobody
 	timer    *time.Timer
 	armed    mono.Time
 	orphan   mono.Time     // since when there is no subflow
@@ -34,11 +37,11 @@ type Stream struct {
 	born     time.Time
 }
 
-func newStream(clock Clock, p mpp.Params, patience time.Duration, ended func()) *Stream {
+func newStream(clock Clock, p mpp.Params, lot *park.Lot, patience time.Duration, ended func()) *Stream {
 	now := clock()
-	s := &Stream{clock: clock, conn: mpp.NewConn(now, p), over: make(chan struct{}), ended: ended,
+	s := &Stream{clock: clock, conn: mpp.NewConn(now, p), lot: lot, over: make(chan struct{}), ended: ended,
 		orphan: now, patience: patience, born: time.Now()}
-	s.cond = sync.NewCond(&s.mu)
+	s.cond.L = &s.mu
 	s.armed = mono.Never
 	s.timer = time.AfterFunc(patience, s.tick)
 	return s
@@ -132,6 +135,7 @@ func (s *Stream) SetReadDeadline(t time.Time) error {
 	s.deadline = t
 	if s.alarm != nil {
 		s.alarm.Stop()
+		s.alarm = nil
 	}
 	if !t.IsZero() {
 		s.alarm = time.AfterFunc(time.Until(t), func() {
@@ -172,6 +176,10 @@ func (s *Stream) changed() {
 	if !s.isOver && s.conn.Finished() {
 		s.finish()
 	}
+	if s.resting != nil && s.conn.Readable() {
+		s.resting.Wake()
+		s.resting = nil
+	}
 	for _, k := range s.subs {
 		k.poke()
 	}
@@ -205,7 +213,7 @@ func (s *Stream) tick() {
 	s.conn.OnTimeout(now)
 	for _, k := range s.subs {
 		if s.conn.Dead(now, k.id) {
-			k.conn.Close() // its reader does the rest
+			k.close() // its reader does the rest
 		}
 	}
 	if len(s.subs) == 0 && now >= s.orphan.Add(s.patience) {
@@ -223,7 +231,7 @@ func (s *Stream) finish() {
 		s.mu.Lock()
 		s.conn.Close()
 		for _, k := range s.subs {
-			k.conn.Close()
+			k.close()
 		}
 		s.mu.Unlock()
 		if s.ended != nil {
@@ -256,9 +264,9 @@ func (s *Stream) add(k *subflow) bool {
 
 // drop takes a subflow away.
 func (s *Stream) drop(k *subflow) {
-	k.conn.Close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	k.close()
 	for i, each := range s.subs {
 		if each == k {
 			s.subs = append(s.subs[:i], s.subs[i+1:]...)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -21,6 +22,7 @@ type subflow struct {
 	name    string
 	rtt     time.Duration // as setting it up showed, or 0
 	conn    net.Conn
+	raw     syscall.RawConn // of conn; nil: it has none
 	seal    *mpp.Sealer
 	open    *mpp.Opener
 	hello   []byte      // goes before the first record
@@ -30,12 +32,18 @@ type subflow struct {
 	first   []byte      // the plaintext of the first record, if that was opened already
 	rest    []byte      // came with the hello, or is the begin of a record
 	writing bool        // a goroutine writes, or has written all there will be; under the stream's lock
+	ended   func()      // called after the end; may be nil
+	waiting             // for something to read
 	tuning
 }
 
 func newSubflow(conn net.Conn, id uint16, name string, seal *mpp.Sealer, open *mpp.Opener) *subflow {
 	prepare(conn)
-	return &subflow{id: id, name: name, conn: conn, seal: seal, open: open}
+	k := &subflow{id: id, name: name, conn: conn, seal: seal, open: open}
+	if c, ok := conn.(syscall.Conn); ok {
+		k.raw, _ = c.SyscallConn() // without it no goroutine is spared
+	}
+	return k
 }
 
 // poke has somebody send what there is; with the stream's lock held. Only while there is something does a writer live:
@@ -53,12 +61,17 @@ var (
 	buffers      = sync.Pool{New: func() any { b := make([]byte, bufferBytes); return &b }}
 )
 
-// run reads until the subflow is dead or the stream is over.
+// run reads until the subflow is dead or the stream is over. While nothing comes it returns, and Wake goes on.
 func (k *subflow) run() {
-	if err := k.read(); !k.heard.Load() && k.unheard != nil && k.greeted.Load() && !errors.Is(err, net.ErrClosed) {
+	err := k.read()
+	if errors.Is(err, errParked) {
+		return
+	}
+	if !k.heard.Load() && k.unheard != nil && k.greeted.Load() && !errors.Is(err, net.ErrClosed) {
 		k.unheard()
 	}
 	k.stream.drop(k)
+	tell(k.ended)
 }
 
 // write sends what there is. What that is gets chosen when the socket has room, not before, and no buffer waits for it.
@@ -114,15 +127,10 @@ func (k *subflow) batch() (more bool, err error) {
 
 // writable waits until the socket has room.
 func (k *subflow) writable() error {
-	c, ok := k.conn.(syscall.Conn)
-	if !ok {
+	if k.raw == nil {
 		return nil
 	}
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return err
-	}
-	return raw.Write(func(fd uintptr) bool {
+	return k.raw.Write(func(fd uintptr) bool {
 		poll := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
 		n, err := unix.Poll(poll[:], 0)
 		return n > 0 || err != nil && !errors.Is(err, unix.EINTR) // whatever it is, writing tells
@@ -171,6 +179,12 @@ func (k *subflow) read() error {
 	k.rest = k.rest[used:]
 	for {
 		b, n, err := k.fetch()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			if k.settle() {
+				return errParked
+			}
+			continue
+		}
 		for err == nil && n > 0 {
 			var used int
 			if used, err = k.records((*b)[:n]); err != nil {
@@ -195,6 +209,9 @@ func (k *subflow) read() error {
 // fetch waits until there is something, and reads it into a buffer behind a copy of rest; n counts both. The caller puts
 // the buffer back, if there is one.
 func (k *subflow) fetch() (b *[]byte, n int, err error) {
+	if err := k.patiently(); err != nil {
+		return nil, 0, err
+	}
 	err = k.readRaw(func(read func([]byte) (int, error)) (bool, error) {
 		b = buffers.Get().(*[]byte)
 		n, err = read((*b)[copy(*b, k.rest):])
@@ -227,17 +244,12 @@ func (k *subflow) fetchMore(b []byte) (n int, err error) {
 
 // readRaw lets f read without waiting, again and again whenever something has come, until it says that it is done.
 func (k *subflow) readRaw(f func(read func([]byte) (int, error)) (done bool, err error)) error {
-	c, ok := k.conn.(syscall.Conn)
-	if !ok {
+	if k.raw == nil {
 		_, err := f(k.conn.Read)
 		return err
 	}
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return err
-	}
 	var failed error
-	err = raw.Read(func(fd uintptr) (done bool) {
+	err := k.raw.Read(func(fd uintptr) (done bool) {
 		done, failed = f(func(b []byte) (n int, err error) {
 			for {
 				if n, err = syscall.Read(int(fd), b); !errors.Is(err, syscall.EINTR) {

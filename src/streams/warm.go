@@ -12,6 +12,8 @@ import (
 const (
 	// warmAge is how long a subflow waits for a stream: shorter than translators on the way forget it.
 	warmAge = 45 * time.Second
+	// warmLooks is how often in that time it is looked for those that have waited for too long.
+	warmLooks = 10
 	// warmServer is how long the server keeps one that waits.
 	warmServer = 2 * warmAge
 	// warmEach is how many wait for each way that is in use, and warmFor how long after its last use.
@@ -99,10 +101,25 @@ func (c *Client) warm(s *shelf, w Way) {
 	default:
 		s.ready = append(s.ready, k)
 	}
-	time.AfterFunc(warmAge, func() {
+	c.clear()
+}
+
+// clear has a timer look for what has waited too long, for as long as anything waits; with the lock held.
+func (c *Client) clear() {
+	waiting := false
+	for _, s := range c.shelves {
+		waiting = waiting || len(s.ready) > 0
+	}
+	if c.clearing || !waiting {
+		return
+	}
+	c.clearing = true
+	time.AfterFunc(warmAge/warmLooks, func() {
 		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.clearing = false
 		c.expire(time.Now())
-		c.mu.Unlock()
+		c.clear()
 	})
 }
 
@@ -168,7 +185,9 @@ func (c *Client) warmSubflow(s *Stream, w Way, k warmed, ids *atomic.Uint32) *su
 		default:
 			if !f.heard.Load() {
 				c.discard(w.Key) // those that wait beside it are most likely no better
-				_ = f.conn.Close()
+				s.mu.Lock()
+				f.close()
+				s.mu.Unlock()
 			}
 		}
 	})
