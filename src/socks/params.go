@@ -19,8 +19,10 @@ const (
 	DefaultIdle = time.Hour
 	// DefaultMaxConnections bounds a server's clients.
 	DefaultMaxConnections = 10000
-	// pipeBytes is what a pipe can hold: the kernel's limit for programs without special rights. Each call then moves as much.
+	// pipeBytes is what a pipe can hold: the kernel's limit for programs without special rights. Each call then moves as much, if
+	// that takes no longer than callTime: nothing else of this program runs on the processor meanwhile.
 	pipeBytes = 1 << 20
+	callTime  = 500 * time.Microsecond
 	// keptPipes are those that wait for the next connection with something to move.
 	keptPipes = 32
 	// pipeMemory is what all pipes share, so that many targets that stall do not keep much in them; leastChunk each has.

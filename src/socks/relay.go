@@ -172,6 +172,7 @@ type direction struct {
 	size     int       // how much is copied at a time
 	fluent   int       // how often the target has taken all that it was given, without being waited for
 	copies   bool      // the kernel does not splice these two
+	portion  int       // how much is spliced at a time: what this machine does in a moment
 	patience time.Duration
 	mu       sync.Mutex  // guards what follows
 	parked   park.Ticket // 0: it is not parked
