@@ -167,7 +167,7 @@ func (l *loader) decode(s *section) {
 	default:
 		l.decodeOther(s)
 	}
-	if owner != "" && s.anonymous {
+	if owner != "" && s.anonymous && s.kind != "rule" { // nothing names a rule
 		l.found.warn(s.at(), "has no name in the file, so it is called '%s'; give it one", s.name)
 	}
 	if owner != "" && owner != portal.Role {

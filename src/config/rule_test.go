@@ -113,6 +113,7 @@ func TestRuleWarnings(t *testing.T) {
 		"one metered":      {"", secondLink + "\toption metered '1'\n" + rule, nil}, // what goes over it is copied
 		"asked":            {"", "\toption metered '1'\n" + secondLink + "\toption metered '1'\n\toption duplicate '1'\n" + rule, nil},
 		"all metered":      {"", "\toption metered '1'\n" + secondLink + "\toption metered '1'\n" + rule, []string{"rule 'r', option duplicate: " + none}},
+		"without a name":   {"", secondLink + strings.Replace(rule, " 'r'", "", 1), nil},
 		"nothing is asked": {"", "config rule 'r'\n\toption target 'tunnel'\n", nil},
 		"the proxy's":      {"", secondLink + rule + transparentSection + "config rule 'p'\n\toption target 'proxy'\n", []string{"rule 'p', option target 'proxy': takes its connections also from rule 'r' before it: in this version rules for the proxy come first"}},
 		"the proxy first":  {"", secondLink + transparentSection + "config rule 'p'\n\toption target 'proxy'\n" + rule, nil},
