@@ -12,7 +12,7 @@ const { LUCI, OUT, UCI_DIR, SOCKET, ASSIST, SECRETS } = process.env;
 const report = new Report();
 const config = join(UCI_DIR, 'mpproxy');
 const ROOT = { write: true }, VIEWER = { write: false };
-const SETUP = 'admin/network/mpproxy/setup', OVERVIEW = 'admin/network/mpproxy/overview', LINKS = 'admin/network/mpproxy/links', PROXY = 'admin/network/mpproxy/proxy';
+const SETUP = 'admin/network/mpproxy/setup', OVERVIEW = 'admin/network/mpproxy/overview', LINKS = 'admin/network/mpproxy/links', PROXY = 'admin/network/mpproxy/proxy', TRAFFIC = 'admin/network/mpproxy/traffic';
 const NARROW = { width: 360, height: 740 };
 
 for (const name in uciFiles)
@@ -109,8 +109,8 @@ async function setUp() {
 	writeFileSync(config, written);
 	await stage('reload');
 	await page.goto(`http://127.0.0.1:${port}/cgi-bin/luci/${SETUP}`);
-	await page.waitForSelector('#tabmenu li:nth-child(4)');
-	report.check('paired: all pages are there', (await page.locator('#tabmenu li').allInnerTexts()).join() == 'Overview,Connections,Proxy,Set-up');
+	await page.waitForSelector('#tabmenu li:nth-child(5)');
+	report.check('paired: all pages are there', (await page.locator('#tabmenu li').allInnerTexts()).join() == 'Overview,Connections,Traffic,Proxy,Set-up');
 	await page.context().close();
 }
 
@@ -393,6 +393,28 @@ async function proxy() {
 	await live.context().close();
 }
 
+// A device's rule, and calls twice: from the page into the running service.
+async function traffic() {
+	const page = await visit(ROOT, TRAFFIC);
+
+	await page.locator('[data-name=duplicate] select').first().selectOption('calls');
+	await add(page, 'rule', '', [ [ 'src_ip', '10.1.0.2' ], [ 'dest_port', '3074' ] ], false);
+	await page.locator('.modal [data-name=duplicate] input[type=checkbox]').check();
+	await page.locator('.modal').getByRole('button', { name: 'Save' }).click();
+	await page.waitForSelector('.modal .cbi-map', { state: 'hidden' });
+	report.check('traffic: a rule in words', (await text(page)).includes('10.1.0.2 → everything (port 3074) → sent twice'), await text(page));
+	await page.locator('.cbi-page-actions .cbi-button-apply').first().click();
+	await soon('traffic: saved', () => /config portal 'main'[^]*option duplicate 'calls'/.test(conf()) && /config rule[^]*list src_ip '10.1.0.2'/.test(conf()) && /config rule[^]*option duplicate '1'/.test(conf()), conf);
+	await well(page, 'traffic');
+	await shot(page, OUT, '13-traffic');
+	await add(page, 'rule', '', [ [ 'dest_port', '80-20' ] ], false);
+	await page.locator('.modal').getByRole('button', { name: 'Save' }).click();
+	await page.locator('.mpproxy-problem').waitFor({ timeout: 5000 });
+	report.check('traffic: the service\'s own sentence', (await page.locator('.mpproxy-problem').innerText()).includes('must be a port or a range of ports'), await page.locator('.mpproxy-problem').innerText());
+	await page.context().close();
+	await stage('reload');
+}
+
 async function adds() {
 	const page = await visit(ROOT, LINKS);
 
@@ -439,7 +461,7 @@ async function readOnly() {
 }
 
 async function looks() {
-	for (const [ path, name ] of [ [ OVERVIEW, 'overview' ], [ LINKS, 'links' ], [ PROXY, 'proxy' ], [ SETUP, 'setup' ] ]) {
+	for (const [ path, name ] of [ [ OVERVIEW, 'overview' ], [ LINKS, 'links' ], [ TRAFFIC, 'traffic' ], [ PROXY, 'proxy' ], [ SETUP, 'setup' ] ]) {
 		for (const [ user, size, kind ] of [ [ { ...ROOT, dark: true }, undefined, 'dark' ], [ ROOT, NARROW, '360' ], [ { ...ROOT, lang: 'de' }, undefined, 'de' ], [ { ...ROOT, lang: 'de', dark: true }, NARROW, 'de-360-dark' ] ]) {
 			const page = await visit(user, path, size);
 
@@ -461,7 +483,7 @@ async function looks() {
 async function untranslated() {
 	const data = /^[\d\s.,:%↓↑+()/\-·●✔✘!…⟧]*$/;
 
-	for (const path of [ OVERVIEW, LINKS, PROXY, SETUP ]) {
+	for (const path of [ OVERVIEW, LINKS, TRAFFIC, PROXY, SETUP ]) {
 		const page = await visit({ ...ROOT, lang: 'xx' }, path);
 
 		await page.waitForTimeout(1500);
@@ -526,7 +548,7 @@ async function picture() {
 	await page.context().close();
 }
 
-const scenes = { setUp, overview, silence, links, caps, cutOff, order, proxy, adds, readOnly, looks, untranslated, secrets };
+const scenes = { setUp, overview, silence, links, caps, cutOff, order, proxy, traffic, adds, readOnly, looks, untranslated, secrets };
 const extra = { picture };
 const only = (process.env.SCENES || '').split(',').filter(s => s);
 

@@ -236,6 +236,26 @@ const cases = {
 		ok('without a proxy', view.head.text().includes('switched off') && view.table.text().includes('No program'));
 	},
 
+	async traffic(ok) {
+		const uci = { mpproxy: [ { '.type': 'portal', '.name': 'main' }, { '.type': 'rule', '.name': 'r1', target: 'tunnel', src_ip: [ '192.168.1.50' ], duplicate: '1' },
+			{ '.type': 'rule', '.name': 'r2', target: 'tunnel', dest_ip: '203.0.113.0/24', proto: 'udp', dest_port: [ '3074', '5000-5010' ], dscp: '26' },
+			{ '.type': 'rule', '.name': 'r3', target: 'proxy', src_mac: [ '02:00:5e:10:00:01' ] }, { '.type': 'rule', '.name': 'r4', target: 'direct', duplicate: '1' } ] };
+		const limits = { result: [ { section: 'socks', option: 'transparent', values: '0' } ] };
+		const w = runtime({ status: { limits, status: { result: status() } }, uci, hosts: { '02:00:5e:10:00:02': [ '192.168.1.50', 'xbox' ], '02:00:5e:10:00:03': [ '192.168.1.51', null ], '02:00:5e:10:00:04': [ null, 'x' ] } });
+		const view = w.require('view.mpproxy.traffic', 'view/mpproxy/traffic.js');
+
+		await view.render(await view.load());
+
+		const [ portal, rules ] = w.form.maps[0].sections, named = name => rules.options.find(o => o.name == name);
+		const said = [ 'r1', 'r2', 'r3', 'r4' ].map(r => named('_words').textvalue(r).text());
+
+		ok('rules in words', said.join('; ') == 'xbox → everything → sent twice; all devices → 203.0.113.0/24 UDP DSCP 26 (port 3074, 5000-5010) → through all connections; '
+			+ '02:00:5e:10:00:01 → everything → through the proxy; all devices → everything → not possible in this version', said.join('; '));
+		ok('devices to choose from', named('src_ip').values.map(v => v.join()).join('; ') == '192.168.1.50,192.168.1.50 (xbox); 192.168.1.51,192.168.1.51', named('src_ip').values.join('; '));
+		ok('targets there are, and those written by hand', named('target').values.map(v => v[0]).join() == 'tunnel,proxy,direct' && named('target').values[2][1] == 'not possible in this version', named('target').values.join('; '));
+		ok('what is sent twice', portal.options[0].values.map(v => v[0]).join() == 'off,calls,urgent' && portal.options[0].default == 'off');
+	},
+
 	text(ok) {
 		const t = runtime({ uci: { mpproxy: [ { '.type': 'link', '.name': 'a', '.index': 0, interface: 'wan', label: 'it\'s', remote: [ 'x', 'y' ], empty: '' } ] } }).require('mpproxy.text').config('mpproxy');
 

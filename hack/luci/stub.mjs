@@ -43,7 +43,7 @@ export class Element {
 }
 
 // runtime makes a fresh world: require('mpproxy.words') gives an instance, as LuCI's loader does.
-export function runtime({ status = {}, uci = {}, networks = [], write = true } = {}) {
+export function runtime({ status = {}, uci = {}, networks = [], hosts = {}, write = true } = {}) {
 	const E = (tag, attributes, children) => {
 		if (Array.isArray(attributes) || typeof attributes != 'object' || attributes === null)
 			return new Element(tag, {}, attributes ?? []);
@@ -87,7 +87,7 @@ export function runtime({ status = {}, uci = {}, networks = [], write = true } =
 		ui: { createHandlerFn: (ctx, fn) => typeof fn == 'string' ? () => ctx[fn]() : fn, addNotification() {}, menu: { flushCache() {} } },
 		uci: { load: () => Promise.resolve(), sections: (c, t) => (uci[c] ?? []).filter(s => !t || s['.type'] == t), get: (c, s, o) => { const one = uci[c]?.find(x => x['.name'] == s); return o ? one?.[o] ?? null : one ?? null; },
 			add: (c, type, name) => { (uci[c] ??= []).push({ '.type': type, '.name': name, '.create': true }); }, set() {}, unset() {} },
-		network: { getNetworks: () => Promise.resolve(networks), registerProtocol: (name, props) => ({ name, ...props }) },
+		network: { getNetworks: () => Promise.resolve(networks), getHostHints: () => Promise.resolve({ getMACHints: () => Object.keys(hosts).map(m => [ m ]), getIPAddrByMACAddr: m => hosts[m][0], getHostnameByMACAddr: m => hosts[m][1] }), registerProtocol: (name, props) => ({ name, ...props }) },
 		form, 'tools.widgets': {}
 	};
 	const loaded = {};

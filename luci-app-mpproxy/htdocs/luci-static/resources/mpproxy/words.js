@@ -208,6 +208,22 @@ return baseclass.extend({
 		return '%s%s → %s → %s'.format(to, ports, ways, r.fallback == 'none' ? _('if that fails: not at all') : _('if that fails: directly'));
 	},
 
+	/* A rule in one sentence. r is its section, devices the names of the LAN's addresses. */
+	rule(r, devices) {
+		const list = v => [].concat(v || []);
+		const who = [ ...list(r.src_ip).map(ip => devices.get(ip) || ip), ...list(r.src_mac) ].join(', ') || _('all devices');
+		const to = list(r.dest_ip).join(', ') || _('everything');
+		const kind = [ r.proto && r.proto != 'any' ? ' ' + r.proto.toUpperCase() : '', r.dscp ? ' DSCP ' + r.dscp : '' ].join('');
+		const ports = list(r.dest_port).length ? ' ' + _('(port %s)').format(list(r.dest_port).join(', ')) : '';
+
+		return '%s → %s%s%s → %s'.format(who, to, kind, ports, r.target == 'tunnel' && r.duplicate == '1' ? _('sent twice') : this.target(r.target));
+	},
+
+	/* Where a rule sends what it names. */
+	target(t) {
+		return { proxy: _('through the proxy'), tunnel: _('through all connections') }[t] || _('not possible in this version');
+	},
+
 	/* What happened, in words. */
 	event(e) {
 		const name = e.link, text = this.eventText(e, name);

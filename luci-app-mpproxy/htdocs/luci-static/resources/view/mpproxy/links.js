@@ -109,7 +109,11 @@ return view.extend({
 		};
 		o.remove = () => {};
 
-		o = s.taboption('general', form.Flag, 'metered', _('Pays per gigabyte'), _('Few measurements and no speed tests go over it unasked.'));
+		o = s.taboption('general', form.Flag, 'metered', _('Pays per gigabyte'), _('Few measurements, no second copies and no speed tests go over it unasked.'));
+		o.modalonly = true;
+
+		o = s.taboption('general', form.Flag, 'duplicate', _('Carries second copies'), _('What is sent twice, such as calls, may use it, too; that is paid per gigabyte.'));
+		o.depends('metered', '1');
 		o.modalonly = true;
 	},
 
