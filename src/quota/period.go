@@ -32,9 +32,7 @@ func (p Plan) Since(now time.Time) time.Time {
 	if first := dayOf(y, m, p.Day); d >= first {
 		return midnight(y, m, first, now.Location())
 	}
-	if m--; m < time.January {
-		y, m = y-1, time.December
-	}
+	m-- // time.Date takes the month before January for December
 	return midnight(y, m, dayOf(y, m, p.Day), now.Location())
 }
 
@@ -47,9 +45,7 @@ func (p Plan) Ends(now time.Time) time.Time {
 	case Week:
 		return midnight(y, m, d+7, now.Location())
 	}
-	if m++; m > time.December {
-		y, m = y+1, time.January
-	}
+	m++
 	return midnight(y, m, dayOf(y, m, p.Day), now.Location())
 }
 

@@ -109,6 +109,7 @@ func TestClockAhead(t *testing.T) {
 		t.Fatal("not ended")
 	}
 	s.Add(gb, 0)
+	s.Turn(p, guess("2031-01-01 00:05"))
 	raw, _ := json.Marshal(s) // also across a restart
 	s = State{}
 	if err := json.Unmarshal(raw, &s); err != nil {
@@ -141,6 +142,10 @@ func TestOtherPlan(t *testing.T) {
 	}
 	if !s.Turn(p, at("2026-05-25 00:00")) || s.Used(p) != 0 {
 		t.Fatalf("the next week: %+v", s)
+	}
+	p.Day = 2
+	if s.Turn(p, at("2026-05-25 00:01")); s.Before != nil {
+		t.Fatalf("the last week of another plan is remembered: %+v", s)
 	}
 }
 
