@@ -108,3 +108,14 @@ func TestLabelWithoutValue(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// Copies are told where there are any.
+func TestPeopleSaysCopies(t *testing.T) {
+	for copies, want := range map[uint64]bool{0: false, 1200: true} {
+		s := one(SessionUp, Path{ID: 1})
+		s.Sessions[0].CopiedPackets = copies
+		if got := s.People(); strings.Contains(got, "1200 packets sent twice") != want || strings.Contains(got, "sent twice") != want {
+			t.Errorf("%d: %s", copies, got)
+		}
+	}
+}

@@ -73,6 +73,9 @@ func (s *Session) people(out *strings.Builder, status *Status) {
 		if s.Gain > 0 {
 			facts = append(facts, fmt.Sprintf("gain x%.2f over the best connection alone", s.Gain))
 		}
+		if s.CopiedPackets > 0 {
+			facts = append(facts, fmt.Sprintf("%d packets sent twice", s.CopiedPackets))
+		}
 		fmt.Fprintf(out, "%s\n", upperFirst(strings.Join(append(facts, s.choices()...), ", ")))
 	}
 	if len(s.Paths) > 0 {
