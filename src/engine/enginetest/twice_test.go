@@ -95,21 +95,25 @@ func TestRuleSendsTwice(t *testing.T) {
 	}
 }
 
-// A link that carries no copies gets none, by no rule; what it does carry when it is asked to shows that it could.
+// A link that carries no copies gets none, by no rule, and nor does one of a higher metric; what it does carry when it is asked
+// to, beside a link of its own metric, shows that it could.
 func TestRuleSparesLinks(t *testing.T) {
-	for _, spared := range []bool{true, false} {
-		second := path.CopyNamed
-		if spared {
-			second = path.CopyNothing
-		}
-		w := twiceWorld(path.CopyNothing, second)
+	for _, c := range []struct {
+		second path.Copies
+		metric int
+		copied bool
+	}{{path.CopyNothing, 0, false}, {path.CopyNamed, 10, false}, {path.CopyNamed, 0, true}} {
+		w := twiceWorld(path.CopyNothing, c.second)
+		l := w.LinkConfig(1)
+		l.Metric = c.metric
+		w.Local.SetLink(w.Now, 1, l)
 		for _, down := range []bool{false, true} {
 			newPaced(w, down, named, 60, 300)
 		}
 		w.Run(5 * time.Second)
-		for i, c := range []uint64{w.Router.Counts().Copies, w.Server.Counts().Copies} {
-			if spared != (c == 0) {
-				t.Errorf("spared %v, way %d: %d copies", spared, i, c)
+		for i, n := range []uint64{w.Router.Counts().Copies, w.Server.Counts().Copies} {
+			if c.copied != (n > 100) || !c.copied && n > 0 {
+				t.Errorf("%+v, way %d: %d copies", c, i, n)
 			}
 		}
 	}
