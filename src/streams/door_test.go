@@ -17,6 +17,7 @@ type caller struct {
 	conn net.Conn
 	seal *mpp.Sealer
 	open *mpp.Opener
+	rest []byte // that came with the last answer
 }
 
 // call connects, and says hello with a secret.
@@ -61,10 +62,10 @@ func (c *caller) record(frames ...mpp.Frame) []byte {
 	return c.seal.Seal(b)
 }
 
-// answer is the first frame that comes; its type is 0 if the other side hangs up.
+// answer is the first frame of the next record; its type is 0 if the other side hangs up.
 func (c *caller) answer() (f mpp.Frame) {
 	var b [4096]byte
-	have, want := 0, 2
+	have, want := copy(b[:], c.rest), 2
 	for {
 		n, err := readAtLeast(c.conn, b[:], have, want)
 		if err != nil {
@@ -75,6 +76,7 @@ func (c *caller) answer() (f mpp.Frame) {
 			if _, err = mpp.ParseFrame(plain, &f); err != nil {
 				c.t.Error(err)
 			}
+			c.rest = append([]byte(nil), b[took:n]...)
 			return f
 		}
 	}
@@ -196,5 +198,54 @@ func TestRemovedStaysOut(t *testing.T) {
 	}
 	if n := b.server.Counts(); n.Streams != 0 || n.Shaken != 0 {
 		t.Errorf("%+v", n)
+	}
+}
+
+// TestServerKeepsLittle: of secrets, of a router's starts and of its streams no more are kept than is said.
+func TestServerKeepsLittle(t *testing.T) {
+	b := newBed(t, func(s *Stream) { _, _ = io.Copy(io.Discard, s) })
+	b.server.MaxStreams = keptInstances + 2
+	secrets := []mpp.Secret{b.client.secret}
+	for i := range byte(keptSecrets) {
+		secrets = append(secrets, mpp.NewSecret(session.AES256GCM, [32]byte{100, i}))
+		b.server.AddSecret("home", secrets[len(secrets)-1])
+	}
+	old := call(t, b.at, secrets[0], 1)
+	old.send(old.record(attach(9)))
+	if f := old.answer(); f.Type != 0 {
+		t.Errorf("the oldest secret is answered by %+v", f)
+	}
+	var all []*caller
+	for i := range uint64(keptInstances + 2) {
+		c := call(t, b.at, secrets[1+i], 1)
+		c.send(c.record(attach(i<<32 | 1)))
+		all = append(all, c)
+	}
+	settle(t, func() bool { return b.server.Counts().Active == keptInstances+2 })
+	c := call(t, b.at, secrets[1], 2)
+	c.send(c.record(attach(2)))
+	if f := c.answer(); f.Type != mpp.FrameReset || f.Code != mpp.CodeRefused {
+		t.Errorf("one stream too many is answered by %+v", f)
+	}
+	b.server.mu.Lock()
+	p := b.server.peers["home"]
+	if len(b.server.secrets) != keptSecrets || len(p.secrets) != keptSecrets || len(p.instances) != keptInstances || len(p.order) != keptInstances {
+		t.Errorf("%d secrets, %d starts are kept", len(b.server.secrets), len(p.instances))
+	}
+	b.server.mu.Unlock()
+	b.server.RemovePeer("home")
+	b.server.mu.Lock()
+	if len(b.server.secrets) != 0 {
+		t.Errorf("%d secrets of a router that was removed", len(b.server.secrets))
+	}
+	b.server.mu.Unlock()
+	for _, c := range all {
+		f := c.answer()
+		for f.Type != 0 && f.Type != mpp.FrameReset {
+			f = c.answer()
+		}
+		if f.Type != mpp.FrameReset || f.Code != mpp.CodeAborted {
+			t.Errorf("a stream of a router that was removed ends with %+v", f)
+		}
 	}
 }
