@@ -24,7 +24,7 @@ func back() []byte {
 // while; and a router takes no such wishes.
 func TestSendTwiceNamesTheAnswers(t *testing.T) {
 	w := newPair(t, 1, 2, nil)
-	router, server := w.sides[0], w.sides[1]
+	router, server := w.sides[0].Tunnel, w.sides[1].Tunnel
 	asks := []wire.SendTwiceFrame{
 		{Protocol: flowq.ProtoICMPv6, From: netip.MustParseAddrPort("[fd00:99::2]:0"), To: netip.MustParseAddrPort("[2001:db8::9]:0")},
 		{Protocol: flowq.ProtoUDP, HasPorts: true, From: netip.MustParseAddrPort("10.0.0.2:443"), To: netip.MustParseAddrPort("10.0.0.1:1005")},
