@@ -142,7 +142,8 @@ func (f *Frame) parseOptions(b []byte) error {
 			}
 		case optRange:
 			s := Span{binary.BigEndian.Uint64(v), binary.BigEndian.Uint64(v[8:])}
-			if s.From >= s.To || s.To > maxOffset {
+			// They rise, so that to look for all of them costs no more than to look through all that was sent.
+			if n := len(f.Ranges); s.From >= s.To || s.To > maxOffset || n > 0 && s.From <= f.Ranges[n-1].To {
 				return ErrFrame
 			}
 			f.Ranges = append(f.Ranges, s)

@@ -56,6 +56,7 @@ func TestFrameGolden(t *testing.T) {
 }
 
 func TestFrameRefused(t *testing.T) {
+	ranges := func(list ...Span) []byte { return AppendFrame(nil, &Frame{Type: FrameAck, Ranges: list}) }
 	good := AppendFrame(nil, &Frame{Type: FrameAck, HasLimit: true, Ranges: []Span{{1, 2}}})
 	change := func(at int, v byte) []byte {
 		b := bytes.Clone(good)
@@ -66,6 +67,7 @@ func TestFrameRefused(t *testing.T) {
 		"short": good[:HeaderBytes-1], "cut options": good[:len(good)-1], "type 0": change(0, 0), "type 9": change(0, 9),
 		"payload in ack": append(change(7, 1), 1), "option runs out": change(HeaderBytes+1, 200), "wrong option length": change(HeaderBytes+1, 7),
 		"empty range": change(len(good)-1, 1), "offset": change(16, 0xff),
+		"range again": ranges(Span{5, 9}, Span{5, 9}), "ranges fall": ranges(Span{5, 9}, Span{2, 3}), "ranges touch": ranges(Span{5, 9}, Span{9, 12}),
 	} {
 		if _, err := ParseFrame(b, new(Frame)); !errors.Is(err, ErrFrame) {
 			t.Errorf("%s: %v", name, err)
@@ -75,6 +77,26 @@ func TestFrameRefused(t *testing.T) {
 	unknown[3] += 3
 	if _, err := ParseFrame(unknown, new(Frame)); err != nil {
 		t.Errorf("unknown option: %v", err)
+	}
+}
+
+// TestRecordHasRoom: all that a record may have to hold fits.
+func TestRecordHasRoom(t *testing.T) {
+	ack := Frame{Type: FrameAck, HasLimit: true}
+	for i := range uint64(maxRanges) {
+		ack.Ranges = append(ack.Ranges, Span{3*i + 1, 3*i + 2})
+	}
+	for i := range uint16(maxSubflows) {
+		ack.Progress = append(ack.Progress, Progress{i, 1})
+	}
+	for _, first := range []Frame{{Type: FrameAttach, Subflow: 1}, {Type: FramePong}} {
+		b := AppendFrame(nil, &first)
+		b = AppendFrame(b, &Frame{Type: FramePing})
+		b = AppendFrame(b, &ack)
+		b = AppendFrame(b, &Frame{Type: FrameData, Payload: make([]byte, BlockBytes)})
+		if len(b) > MaxRecord {
+			t.Errorf("%d bytes, and %d fit", len(b), MaxRecord)
+		}
 	}
 }
 

@@ -179,6 +179,25 @@ func TestLearnsAtOnce(t *testing.T) {
 	}
 }
 
+// What is sent in one lump is one observation, however many packets it has: a few lumps that are quick do not make quick usual.
+func TestALumpIsOneObservation(t *testing.T) {
+	f := newFeed(t, 0)
+	f.send(2000, f.jitter(80*ms, 10*ms))
+	for range 3 {
+		f.sent = f.sent.Add(50 * ms) // else order alone makes them old
+		for range 40 {
+			f.sent = f.sent.Add(-ms)
+			f.send(1, func() time.Duration { return 30 * ms })
+		}
+	}
+	f.sent, f.longest = f.sent.Add(50*ms), 0
+	f.send(1, func() time.Duration { return 30 * ms })
+	f.end()
+	if f.longest < 10*ms {
+		t.Errorf("a quick packet was kept for %v after some quick lumps", f.longest)
+	}
+}
+
 // What is due within a millisecond goes together.
 func TestBatches(t *testing.T) {
 	f := newFeed(t, 0)
