@@ -49,7 +49,7 @@ type Conn struct {
 	err    error
 	closed bool
 	subs   []*subflow
-	frame  Frame
+	frame  *Frame // what is just parsed; nil: at rest
 	counts Counts
 
 	// Sending: acked <= sent <= end of what was written (and one more for the end).

@@ -14,8 +14,11 @@ func (c *Conn) Receive(now mono.Time, id uint16, record []byte) error {
 		return ErrFrame
 	}
 	s.heard = now
+	if c.frame == nil {
+		c.frame = new(Frame)
+	}
 	for len(record) > 0 {
-		rest, err := ParseFrame(record, &c.frame)
+		rest, err := ParseFrame(record, c.frame)
 		if err != nil || c.frame.MID != c.p.MID {
 			return ErrFrame
 		}
@@ -23,7 +26,7 @@ func (c *Conn) Receive(now mono.Time, id uint16, record []byte) error {
 		if c.err != nil || c.closed {
 			continue
 		}
-		if !c.take(now, s, &c.frame) {
+		if !c.take(now, s, c.frame) {
 			c.Reset(CodeProtocol)
 			return ErrFrame
 		}

@@ -6,7 +6,7 @@ func (c *Conn) Rest() {
 	if c.firstSeg == len(c.segs) {
 		c.segs, c.firstSeg = nil, 0
 	}
-	c.spare, c.ranges, c.progress, c.frame = nil, nil, nil, Frame{}
+	c.spare, c.ranges, c.progress, c.frame = nil, nil, nil, nil
 	if len(c.held) == 0 {
 		c.held = nil
 	}

@@ -208,9 +208,11 @@ func (s *proxyServer) places() []netip.AddrPort {
 const (
 	// filesElse are the open files that are left for all but proxied connections.
 	filesElse = 256
-	// filesLeast are those that a connection may have in any case: two sockets, and a pipe between them. One over several
-	// links has one for each instead of the second.
-	filesLeast = 4
+	// filesLeast are those that a connection may have in any case: two sockets. One over several links has one for each instead
+	// of the second.
+	filesLeast = 2
+	// pipesShare is the most of the files that pipes between connections may be.
+	pipesShare = 8
 )
 
 // most is how many clients there may be: fewer than configured where the system allows fewer open files, which the rest of
@@ -256,7 +258,9 @@ func sections(cfg *config.Config) (n int) {
 
 // mostClients is how many clients of so many files each fit beside the rest.
 func mostClients(wanted int, files uint64, each int) int {
-	return min(wanted, max(max(int(min(files, 1<<30))-filesElse, filesElse)/each, 1)) // 0 would be no limit
+	all := int(min(files, 1<<30))
+	left := max(all-filesElse-min(2*socks.MaxPipes, all/pipesShare), filesElse)
+	return min(wanted, max(left/each, 1)) // 0 would be no limit
 }
 
 func (s *proxyServer) options(nets []netip.Prefix) socks.Options {

@@ -114,8 +114,8 @@ func TestFilesEach(t *testing.T) {
 		cfg        config.Config
 		each, many int
 	}{
-		{config.Config{Links: links}, 4, 1}, {config.Config{Links: links, Routes: []config.Route{{}}, SOCKS: socks[:2]}, 5, 1},
-		{config.Config{Routes: []config.Route{via(1, 1)}, SOCKS: socks}, 4, 2}, {config.Config{Routes: []config.Route{via(2, 20), via(3)}}, 11, 1},
+		{config.Config{Links: links}, 2, 1}, {config.Config{Links: links, Routes: []config.Route{{}}, SOCKS: socks[:2]}, 5, 1},
+		{config.Config{Routes: []config.Route{via(1, 1)}, SOCKS: socks}, 3, 2}, {config.Config{Routes: []config.Route{via(2, 20), via(3)}}, 11, 1},
 	} {
 		if each, many := filesEach(&tt.cfg), sections(&tt.cfg); each != tt.each || many != tt.many {
 			t.Errorf("%+v: %d, %d", tt, each, many)
@@ -129,7 +129,7 @@ func TestMostClients(t *testing.T) {
 		files  uint64
 		each   int
 		want   int
-	}{{10000, 65536, 5, 10000}, {10000, 20000, 2, 9872}, {10000, 4096, 3, 1280}, {100, 4096, 3, 100}, {10000, 200, 2, 128}, {10000, 1 << 63, 2, 10000}, {10000, 300, 400, 1}} {
+	}{{10000, 65536, 5, 10000}, {10000, 20000, 2, 9616}, {10000, 4096, 3, 1109}, {10000, 1024, 2, 320}, {100, 4096, 3, 100}, {10000, 200, 2, 128}, {10000, 1 << 63, 2, 10000}, {10000, 300, 400, 1}} {
 		if got := mostClients(tt.wanted, tt.files, tt.each); got != tt.want {
 			t.Errorf("%+v: %d", tt, got)
 		}

@@ -23,6 +23,9 @@ const (
 	// that takes no longer than callTime: nothing else of this program runs on the processor meanwhile.
 	pipeBytes = 1 << 20
 	callTime  = 500 * time.Microsecond
+	// MaxPipes bounds the pipes that have something in them, two files each. A pipe is used only while something is moved, or a
+	// target stalls; what is moved while all are in use is copied.
+	MaxPipes = 256
 	// keptPipes are those that wait for the next connection with something to move.
 	keptPipes = 32
 	// pipeMemory is what all pipes share, so that many targets that stall do not keep much in them; leastChunk each has.

@@ -195,10 +195,9 @@ func (d *direction) move() (int, error) {
 	switch {
 	case d.to.raw != nil && d.from.raw != nil && !d.copies:
 		n, err := d.splice()
-		if !errors.Is(err, errNoSplice) {
+		if d.copies = errors.Is(err, errNoSplice); !d.copies && !errors.Is(err, errNoPipe) {
 			return n, err
 		}
-		d.copies = true
 	case d.from.raw == nil:
 		if w, ok := d.from.Stream.(Waiter); ok {
 			if err := w.WaitReadable(); err != nil {

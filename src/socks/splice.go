@@ -18,14 +18,20 @@ var (
 	pipesOut atomic.Int64
 )
 
+// errNoPipe means that there is no pipe for this moment.
+var errNoPipe = errors.New("make pipe: there are enough")
+
 // takePipe takes one. It is put back, or closed.
 func takePipe() (p pipe, err error) {
-	pipesOut.Add(1)
+	out := pipesOut.Add(1)
 	defer func() {
 		if err != nil {
 			pipesOut.Add(-1)
 		}
 	}()
+	if out > MaxPipes {
+		return pipe{}, errNoPipe
+	}
 	select {
 	case p := <-pipes:
 		return p, nil
@@ -33,7 +39,7 @@ func takePipe() (p pipe, err error) {
 	}
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_NONBLOCK|unix.O_CLOEXEC); err != nil {
-		return pipe{}, fmt.Errorf("make pipe: %w", err)
+		return pipe{}, fmt.Errorf("%w as the system allows: %w", errNoPipe, err)
 	}
 	_, _ = unix.FcntlInt(uintptr(fds[1]), unix.F_SETPIPE_SZ, pipeBytes) // what it has by itself does, too
 	return pipe{fds[0], fds[1]}, nil
@@ -82,7 +88,7 @@ func (d *direction) splice() (n int, err error) {
 	switch {
 	case err != nil:
 		return 0, err
-	case errors.Is(failed, unix.EINVAL), errors.Is(failed, unix.EMFILE), errors.Is(failed, unix.ENFILE):
+	case errors.Is(failed, unix.EINVAL):
 		return 0, errNoSplice
 	case failed != nil || n == 0:
 		return 0, failed
