@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -263,6 +264,25 @@ func TestLanesComeBack(t *testing.T) {
 	want(t, "arrived", len(w.sides[1].arrived), 600)
 	w.run(20 * time.Second)
 	want(t, "flows", w.sides[0].Flows(), 0)
+	w.close()
+}
+
+// A new flow's first burst arrives in order over links that are not: also the packets that are urgent for being the first.
+func TestFirstBurstInOrder(t *testing.T) {
+	w := newPair(t, 15, 2, nil).up()
+	for _, l := range w.links {
+		l.jitter = 20 * ms
+	}
+	w.run(time.Second)
+	for flow := range uint16(20) {
+		w.sides[1].order = nil
+		w.give(0, flow, 1400, 10)
+		w.run(300 * ms)
+		want(t, "arrived", len(w.sides[1].order), 10)
+		if !slices.IsSorted(w.sides[1].order) {
+			t.Errorf("flow %d: %v", flow, w.sides[1].order)
+		}
+	}
 	w.close()
 }
 

@@ -85,7 +85,8 @@ func (t *Tunnel) markLimited() {
 func (t *Tunnel) pick(now mono.Time, f *flowq.Flow) (p *path.Path, prev *packet.Buf) {
 	class := f.Class()
 	urgent := class == flowq.Urgent
-	if !f.Binding.HasLane && !urgent && f.BacklogBytes() > sched.Quantum && t.sched.Wide(t.eligible) {
+	// The first packets of a flow are urgent, those of a burst behind them are not: all of it has to stay in order.
+	if !f.Binding.HasLane && f.Tail() != flowq.Urgent && f.BacklogBytes() > sched.Quantum && t.sched.Wide(t.eligible) {
 		t.lanes.acquire(now, f)
 	}
 	size := f.Head().Len() + wire.HeaderBytes + FrameBytes + wire.TagBytes

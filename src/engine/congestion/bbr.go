@@ -252,17 +252,21 @@ func (b *BBR) stepStartup(s Sample) {
 	case !telling:
 	case s.RoundQueue <= max(8*time.Millisecond, s.MinRTT/4, noise):
 		b.longQueue = 0
+	case lagging && s.RoundQueue > max(startupQueueMost, 2*s.MinRTT, 3*s.Deviation):
+		b.longQueue += startupQueueRounds * startupQueueWeight
 	case lagging:
 		b.longQueue += startupQueueWeight
 	default:
 		b.longQueue++
 	}
-	if s.Rate > 0 && (!s.AppLimited || telling && lagging) {
-		if grew {
-			b.full, b.fullRounds = b.bandwidth.get(), 0
-		} else {
-			b.fullRounds++
-		}
+	switch {
+	case s.Rate <= 0:
+	case grew && (!s.AppLimited || telling && lagging):
+		b.full, b.fullRounds = b.bandwidth.get(), 0
+	case !s.AppLimited || telling && lagging && (b.longQueue > 0 || b.roundLost > 0):
+		b.fullRounds++
+	case !lagging:
+		b.fullRounds = 0 // what there was to send was carried: the link was not full
 	}
 	if total := b.roundAcked + b.roundLost; telling && b.roundLost*10 > total {
 		b.lossRounds++

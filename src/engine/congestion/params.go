@@ -42,6 +42,8 @@ const (
 	startupQueueRounds = 2
 	// startupQueueWeight is how much more a round counts in which the queue also grew.
 	startupQueueWeight = 3
+	// startupQueueMost is a queue of which one round is enough: by the next one the link's buffer may have overflowed.
+	startupQueueMost = 50 * time.Millisecond
 	// startupTelling is how many bytes a round must have for its delay or loss to say anything.
 	startupTelling = 12 * MTU
 	// startupLossTelling is how many bytes a round must have for its loss alone to end start-up: a queue too short for the delay to

@@ -32,17 +32,36 @@ func TestStartupSeesAQueueThroughJitter(t *testing.T) {
 	}
 }
 
-// A sender that had not always something to send has filled the path all the same if less came than was sent, again and again.
+// A sender that had not always something to send has filled the path all the same if less came than was sent, again and again,
+// and the rest was lost. Where nothing is lost and no queue stands it is the jitter that made less come.
 func TestStartupEndsWithoutGrowth(t *testing.T) {
-	for sendRate, ends := range map[int64]bool{10e6: true, 5e6: false} {
+	for _, c := range []struct {
+		sendRate, lost int64
+		ends           bool
+	}{{10e6, 9 * MTU, true}, {5e6, 9 * MTU, false}, {10e6, 0, false}} {
 		now := mono.Time(time.Second)
 		b := NewBBR(now, 20*time.Millisecond, 1)
 		for range startupRounds + 1 {
-			startupRound(b, &now, 100*MTU, 5e6, sendRate, 0, time.Millisecond, true)
+			b.roundLost = c.lost
+			startupRound(b, &now, 100*MTU, 5e6, c.sendRate, 0, time.Millisecond, true)
 		}
-		if got := !b.Searching(); got != ends {
-			t.Errorf("sent at %d: start-up ended %v, want %v", sendRate, got, ends)
+		if got := !b.Searching(); got != c.ends {
+			t.Errorf("sent at %d, %d bytes lost: start-up ended %v, want %v", c.sendRate, c.lost, got, c.ends)
 		}
+	}
+}
+
+// Rounds without growth tell nothing if all that there was to send was carried in between.
+func TestStartupOutlivesPauses(t *testing.T) {
+	now := mono.Time(time.Second)
+	b := NewBBR(now, 20*time.Millisecond, 1)
+	for range 4 * startupRounds {
+		b.roundLost = MTU
+		startupRound(b, &now, 100*MTU, 5e6, 10e6, 0, time.Millisecond, true)
+		startupRound(b, &now, 100*MTU, 5e6, 5e6, 0, time.Millisecond, true)
+	}
+	if !b.Searching() {
+		t.Error("start-up ended")
 	}
 }
 
@@ -58,6 +77,22 @@ func TestSaturatedWithLittleToSend(t *testing.T) {
 		}
 		if got := b.Bandwidth() == 5e6; got != falls {
 			t.Errorf("rounds of %d packets: the estimate is %d", bytes/MTU, b.Bandwidth())
+		}
+	}
+}
+
+// A long queue that grows ends start-up after one round, a short one after two.
+func TestStartupEndsBeforeTheBufferOverflows(t *testing.T) {
+	for queue, rounds := range map[time.Duration]int{60 * time.Millisecond: 1, 40 * time.Millisecond: 2} {
+		now := mono.Time(time.Second)
+		b := NewBBR(now, 20*time.Millisecond, 1)
+		took := 0
+		for b.Searching() && took < 5 {
+			startupRound(b, &now, 100*MTU, int64(5e6*(took+1)), int64(10e6*(took+1)), queue, time.Millisecond, false)
+			took++
+		}
+		if took != rounds {
+			t.Errorf("a queue of %v: start-up took %d rounds, want %d", queue, took, rounds)
 		}
 	}
 }

@@ -31,8 +31,12 @@ func TestOtherControls(t *testing.T) {
 			t.Parallel()
 			c := cells[slices.IndexFunc(cells, func(c Cell) bool { return c.Name == k.cell })]
 			c.Inner = k.inner
-			if r := c.Run(1, true); r.Ratio < k.least {
-				t.Errorf("%.3f of the sum, want %v: %s", r.Ratio, k.least, r)
+			var ratios []float64
+			for seed := range uint64(3) { // when such a sender leaves slow start is luck: the median counts
+				ratios = append(ratios, c.Run(seed+1, true).Ratio)
+			}
+			if slices.Sort(ratios); ratios[1] < k.least {
+				t.Errorf("%.3f of the sum, want %v", ratios, k.least)
 			}
 		})
 	}

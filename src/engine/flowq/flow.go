@@ -60,6 +60,9 @@ func (f *Flow) Key() uint64 { return f.key }
 // Class returns how the flow's head is served now.
 func (f *Flow) Class() Class { return f.level }
 
+// Tail returns the class of the packet that came last; the flow must have one.
+func (f *Flow) Tail() Class { return Class(f.tail.Class) }
+
 // Head returns the packet that leaves next, nil if none. It stays the queue's.
 func (f *Flow) Head() *packet.Buf { return f.head }
 
