@@ -69,6 +69,7 @@ type proxyServer struct {
 	retired   bool
 	rules     []config.Rule
 	said      string
+	few       int            // as said in the log; 0: as many as configured
 	lead      *transparent   // nil: not transparent; Run's
 	fresh     chan struct{}  // what it depends on may have changed
 	serving   sync.WaitGroup // of listeners, until their last client has gone
@@ -201,6 +202,7 @@ func (s *proxyServer) places() []netip.AddrPort {
 		s.server = socks.NewServer(o)
 	} else {
 		s.server.SetAllow(nets)
+		s.server.SetMax(s.most()) // the configuration, or the system's limit, may be another one
 	}
 	return at
 }
@@ -216,7 +218,7 @@ const (
 )
 
 // most is how many clients there may be: fewer than configured where the system allows fewer open files, which the rest of
-// the program needs, too.
+// the program needs, too. With the lock held.
 func (s *proxyServer) most() int {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
@@ -224,9 +226,14 @@ func (s *proxyServer) most() int {
 	}
 	cfg := s.run.configuration()
 	most := mostClients(s.section.MaxConnections, limit.Cur, filesEach(cfg)*sections(cfg))
+	few := 0
 	if most < s.section.MaxConnections {
+		few = most
+	}
+	if few != s.few && few > 0 {
 		s.run.log.Warn("fewer proxied connections than max_connections allows: the limit of open files is too low", "connections", most, "open_files", limit.Cur)
 	}
+	s.few = few
 	return most
 }
 
@@ -289,6 +296,7 @@ func (s *proxyServer) addTo(out *stats.Proxy) {
 	out.Associations += n.Associations
 	out.Failed += n.Failed
 	out.Intercepted += n.Intercepted
+	out.DroppedDatagrams += n.DroppedDatagrams
 	out.UpBytes += n.UpBytes
 	out.DownBytes += n.DownBytes
 	s.mu.Lock()

@@ -1,6 +1,7 @@
 package socks
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -51,7 +52,7 @@ type Options struct {
 	Names NameGuard
 	// Bind and UDP allow these commands.
 	Bind, UDP bool
-	// MaxConnections bounds clients; 0 means DefaultMaxConnections.
+	// MaxConnections bounds clients; 0 means DefaultMaxConnections. See SetMax.
 	MaxConnections int
 	// Idle ends connections on which nothing moves; 0 means DefaultIdle.
 	Idle time.Duration
@@ -81,8 +82,11 @@ type Counts struct {
 	Accepted, Strangers, TooMany, BadRequests, WrongUsers uint64
 	Connects, Binds, Associations, Failed                 uint64
 	Intercepted                                           uint64 // connections that were led here
-	UpBytes, DownBytes                                    uint64
-	Active                                                int64
+	// DroppedDatagrams are those of associations that were malformed, not the client's, not of somebody who was asked, or
+	// could not be sent.
+	DroppedDatagrams   uint64
+	UpBytes, DownBytes uint64
+	Active             int64
 }
 
 // Server serves clients. Make it with NewServer.
@@ -90,10 +94,11 @@ type Server struct {
 	Options
 	users  map[string][sha256.Size]byte
 	allow  []netip.Prefix
+	most   atomic.Int64 // clients
 	counts struct {
 		accepted, strangers, tooMany, badRequests, wrongUsers atomic.Uint64
 		connects, binds, associations, failed, up, down       atomic.Uint64
-		intercepted                                           atomic.Uint64
+		intercepted, dropped                                  atomic.Uint64
 		active                                                atomic.Int64
 	}
 	mu     sync.Mutex
@@ -116,9 +121,6 @@ type Connection struct {
 
 // NewServer returns a server; Serve starts it.
 func NewServer(o Options) *Server {
-	if o.MaxConnections == 0 {
-		o.MaxConnections = DefaultMaxConnections
-	}
 	if o.Idle == 0 {
 		o.Idle = DefaultIdle
 	}
@@ -138,10 +140,14 @@ func NewServer(o Options) *Server {
 		o.Way = func() uint64 { return 0 }
 	}
 	s := &Server{Options: o, open: make(map[net.Conn]*Connection), asking: make(map[netip.Addr]int)}
+	s.SetMax(o.MaxConnections)
 	s.SetUsers(o.Users)
 	s.SetAllow(o.Allow)
 	return s
 }
+
+// SetMax changes how many clients there may be from now on; those that there are stay. 0 means DefaultMaxConnections.
+func (s *Server) SetMax(most int) { s.most.Store(int64(cmp.Or(most, DefaultMaxConnections))) }
 
 // SetAllow changes the networks of clients from now on; those that there are stay.
 func (s *Server) SetAllow(nets []netip.Prefix) {
@@ -223,7 +229,7 @@ func (s *Server) note(ctx context.Context, conn net.Conn, change func(*Connectio
 // asks counts a client that has not asked yet; false if there are too many of them. With the lock held.
 func (s *Server) asks(c *Connection) bool {
 	at := block(c.From)
-	if s.asking[at] >= maxAsking || s.asked >= max(maxAsking, s.MaxConnections/2) {
+	if s.asking[at] >= maxAsking || s.asked >= max(maxAsking, int(s.most.Load()/2)) {
 		return false
 	}
 	s.asking[at]++
@@ -262,7 +268,7 @@ func (s *Server) Counts() Counts {
 	return Counts{
 		Accepted: c.accepted.Load(), Strangers: c.strangers.Load(), TooMany: c.tooMany.Load(), BadRequests: c.badRequests.Load(),
 		WrongUsers: c.wrongUsers.Load(), Connects: c.connects.Load(), Binds: c.binds.Load(), Associations: c.associations.Load(),
-		Failed: c.failed.Load(), Intercepted: c.intercepted.Load(), UpBytes: c.up.Load(), DownBytes: c.down.Load(), Active: c.active.Load(),
+		Failed: c.failed.Load(), Intercepted: c.intercepted.Load(), DroppedDatagrams: c.dropped.Load(), UpBytes: c.up.Load(), DownBytes: c.down.Load(), Active: c.active.Load(),
 	}
 }
 
@@ -296,11 +302,11 @@ func (s *Server) accept(ctx context.Context, l *net.TCPListener, handle handler)
 		case errors.Is(err, net.ErrClosed): // no more clients, but those that there are
 			s.wg.Wait()
 			return nil
-		case errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ECONNABORTED):
+		case errors.Is(err, syscall.EBADF) || errors.Is(err, syscall.EINVAL):
+			return err
+		case err != nil: // no descriptors or memory, a client that left at once, or an error of the network (accept(2)): all passes
 			pause(ctx, acceptPause)
 			continue
-		case err != nil:
-			return err
 		}
 		s.admit(ctx, conn, handle)
 	}
@@ -314,7 +320,7 @@ func (s *Server) admit(ctx context.Context, conn *net.TCPConn, handle handler) {
 		_ = conn.Close()
 		return
 	}
-	if s.counts.active.Add(1) > int64(s.MaxConnections) {
+	if s.counts.active.Add(1) > s.most.Load() {
 		s.counts.active.Add(-1)
 		s.counts.tooMany.Add(1)
 		_ = conn.Close()
@@ -473,27 +479,4 @@ func (s *Server) connect(ctx context.Context, conn *net.TCPConn, client Client, 
 		return nil, err
 	}
 	return s.relay(ctx, conn, to, out, answer(bound)), nil
-}
-
-// relay answers; rest copies until the end.
-func (s *Server) relay(ctx context.Context, conn *net.TCPConn, to Address, out Stream, answer []byte) (rest func(done func())) {
-	s.note(ctx, conn, func(c *Connection) { c.To, c.Out = to, out })
-	if _, err := conn.Write(answer); err != nil {
-		abort(out)
-		return nil
-	}
-	return func(done func()) {
-		over := func(up, down uint64) {
-			s.counts.up.Add(up)
-			s.counts.down.Add(down)
-			done()
-		}
-		if tcp, ok := out.(*net.TCPConn); ok && s.Kernel != nil {
-			if up, down, err := s.Kernel.Relay(conn, tcp, s.Idle); err == nil {
-				over(up, down)
-				return
-			}
-		}
-		Begin(s.Lot, conn, out, s.Idle, over)
-	}
 }

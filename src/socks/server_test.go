@@ -250,6 +250,12 @@ func TestStrangersAndLimits(t *testing.T) {
 	if s.Counts().TooMany != 1 {
 		t.Error(s.Counts())
 	}
+	s.SetMax(3)
+	c := dial(t, at)
+	_, _ = c.Write([]byte{5, 1, 0})
+	if _, err := io.ReadFull(c, make([]byte, 2)); err != nil {
+		t.Errorf("a third client when three are allowed: %v", err)
+	}
 }
 
 // TestGarbage gives the server what is no request: it closes, and answers with nothing that is not SOCKS.
@@ -377,6 +383,19 @@ func TestAssociate(t *testing.T) {
 	if got := s.Counts().UpBytes; got != before {
 		t.Errorf("%d bytes of others were relayed", got-before)
 	}
+	dropped := func(want uint64) {
+		t.Helper()
+		for end := time.Now().Add(5 * time.Second); s.Counts().DroppedDatagrams != want; <-time.After(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%d datagrams are counted as dropped, want %d", s.Counts().DroppedDatagrams, want)
+			}
+		}
+	}
+	dropped(2)
+	_, _ = u.Write(append(AppendDatagramHeader(nil, Address{Name: "none.test", Port: port}), "hello"...))
+	dropped(3)
+	_, _ = u.Write(append(AppendDatagramHeader(nil, Address{IP: netip.MustParseAddr("127.0.0.1")}), "hello"...)) // no port
+	dropped(4)
 	_ = c.Close()
 	for s.Counts().Active > 0 {
 		_ = other.SetReadDeadline(time.Now().Add(5 * time.Millisecond))

@@ -119,23 +119,33 @@ func datagrams(c *net.UDPConn, space int, each func(b []byte, n int, from netip.
 // out carries the client's datagrams.
 func (a *association) out(ctx context.Context) {
 	datagrams(a.inner, 0, func(b []byte, n int, from netip.AddrPort) {
-		if !a.mine(from) {
-			return
-		}
-		to, payload, err := ParseDatagram(b[:n])
-		if err != nil {
-			return
-		}
-		outer, err := a.socket()
-		if err != nil {
-			return // there is no way for them now
-		}
-		if at, ok := a.target(ctx, to); ok {
-			if sent, err := outer.WriteToUDPAddrPort(payload, at); err == nil {
-				a.s.counts.up.Add(uint64(sent))
-			}
+		if sent, ok := a.carry(ctx, b[:n], from); ok {
+			a.s.counts.up.Add(uint64(sent))
+		} else {
+			a.s.counts.dropped.Add(1)
 		}
 	})
+}
+
+// carry sends one datagram on.
+func (a *association) carry(ctx context.Context, b []byte, from netip.AddrPort) (sent int, ok bool) {
+	if !a.mine(from) {
+		return 0, false
+	}
+	to, payload, err := ParseDatagram(b)
+	if err != nil {
+		return 0, false
+	}
+	outer, err := a.socket()
+	if err != nil {
+		return 0, false // there is no way for them now
+	}
+	at, ok := a.target(ctx, to)
+	if !ok {
+		return 0, false
+	}
+	sent, err = outer.WriteToUDPAddrPort(payload, at)
+	return sent, err == nil
 }
 
 // mine reports whether the datagram is the client's: from its address, and always from the same port.
@@ -184,6 +194,7 @@ func (a *association) in(outer *net.UDPConn) {
 		to := a.port
 		a.mu.Unlock()
 		if !asked || !to.IsValid() {
+			a.s.counts.dropped.Add(1)
 			return
 		}
 		head := AppendDatagramHeader(header[:0], FromAddrPort(from))
@@ -191,6 +202,8 @@ func (a *association) in(outer *net.UDPConn) {
 		copy(b[start:], head)
 		if _, err := a.inner.WriteToUDPAddrPort(b[start:space+n], to); err == nil {
 			a.s.counts.down.Add(uint64(n))
+		} else {
+			a.s.counts.dropped.Add(1)
 		}
 	})
 }

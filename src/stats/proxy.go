@@ -25,7 +25,8 @@ type Proxy struct {
 	Retries          uint64        `json:"retries"`   // multipath ones that were begun again with another number
 	Fallbacks        uint64        `json:"fallbacks"` // directly, as the server could not be used
 	FallbackWhy      string        `json:"fallback_why,omitempty"`
-	Intercepted      uint64        `json:"intercepted"` // connections of the LAN that were led here
+	Intercepted      uint64        `json:"intercepted"`       // connections of the LAN that were led here
+	DroppedDatagrams uint64        `json:"dropped_datagrams"` // of associations
 	UpBytes          uint64        `json:"up_bytes"`
 	DownBytes        uint64        `json:"down_bytes"`
 	Subflows         uint64        `json:"subflows"`          // on the server: accepted from its routers
