@@ -39,6 +39,36 @@ func section(name string) config.SOCKS {
 	return config.SOCKS{Name: name, Enabled: true, AuthUser: true}
 }
 
+// TestMostClientsFollows: how many clients there may be follows what each of them needs.
+func TestMostClientsFollows(t *testing.T) {
+	run := &running{log: slog.New(slog.DiscardHandler)}
+	run.config.current = &config.Config{}
+	s := &proxyServer{run: run, section: config.SOCKS{MaxConnections: 1}, fresh: make(chan struct{}, 1)}
+	s.devices, s.links = func() []string { return []string{"lo"} }, func() []string { return nil }
+	s.server = socks.NewServer(socks.Options{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	s.places()
+	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.serverNow().Serve(t.Context(), l) }()
+	for i := range 2 {
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_, _ = c.Write([]byte{5, 1, 0})
+		if _, err = io.ReadFull(c, make([]byte, 2)); (err == nil) != (i == 0) {
+			t.Errorf("client %d of 1: %v", i+1, err)
+		}
+		if i > 0 {
+			_ = l.Close()
+		}
+	}
+}
+
 // TestNetworksOfClientsFollow: who may use a proxy follows the LAN's networks, unless the section names them.
 func TestNetworksOfClientsFollow(t *testing.T) {
 	for _, fixed := range []bool{false, true} {

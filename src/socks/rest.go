@@ -1,6 +1,8 @@
 package socks
 
 import (
+	"context"
+	"net"
 	"time"
 )
 
@@ -32,5 +34,28 @@ func (d *direction) rouse() {
 	d.mu.Unlock()
 	if d.lot != nil && d.lot.Leave(parked) {
 		d.Wake()
+	}
+}
+
+// relay answers; rest copies until the end.
+func (s *Server) relay(ctx context.Context, conn *net.TCPConn, to Address, out Stream, answer []byte) (rest func(done func())) {
+	s.note(ctx, conn, func(c *Connection) { c.To, c.Out = to, out })
+	if _, err := conn.Write(answer); err != nil {
+		abort(out)
+		return nil
+	}
+	return func(done func()) {
+		over := func(up, down uint64) {
+			s.counts.up.Add(up)
+			s.counts.down.Add(down)
+			done()
+		}
+		if tcp, ok := out.(*net.TCPConn); ok && s.Kernel != nil {
+			if up, down, err := s.Kernel.Relay(conn, tcp, s.Idle); err == nil {
+				over(up, down)
+				return
+			}
+		}
+		Begin(s.Lot, conn, out, s.Idle, over)
 	}
 }
