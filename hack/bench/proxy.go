@@ -261,12 +261,18 @@ func (d *direct) daemonsCPU() (total float64) {
 // daemonsMemory is the daemons' share of memory in KiB, pages shared between processes counted once.
 func (d *direct) daemonsMemory() (total float64) {
 	for _, pid := range d.daemons() {
-		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
-		for line := range strings.Lines(string(text)) {
-			if rest, ok := strings.CutPrefix(line, "Pss:"); ok {
-				n, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64)
-				total += n
-			}
+		total += memoryOfProcess(pid)
+	}
+	return total
+}
+
+// memoryOfProcess is a process's share of memory in KiB.
+func memoryOfProcess(pid int) (total float64) {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "Pss:"); ok {
+			n, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+			total += n
 		}
 	}
 	return total

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,7 +21,7 @@ import (
 
 const (
 	// manyIdle is the number of idle connections that the design asks for; as many are made as the limit of open files of one
-	// process allows. manyBusy are those that carry something, to readers that rest again and again.
+	// process allows beside the busy ones. manyBusy are those that carry something, to readers that rest again and again.
 	manyIdle  = 10000
 	manyBusy  = 500
 	busyTime  = 8 * time.Second
@@ -28,10 +29,14 @@ const (
 	busyChunk = 64 << 10
 	// crowds is over how many processes the clients are spread.
 	crowds = 4
-	// settleLimit is how long the idle connections may take to end.
-	settleLimit = time.Minute
-	// filesElse are the open files that a daemon has beside its connections, and keeps free.
-	filesElse = 300
+	// filesElse are the open files that a daemon has beside its connections, and keeps free, for pipes above all; filesEach
+	// those of a connection.
+	filesElse = 900
+	filesEach = 2
+	// restTime is what is waited for what is idle to be parked, and for buffers to go back.
+	restTime = 6 * time.Second
+	// routerLimit is what the streams of a router may take, in MiB.
+	routerLimit = 32
 )
 
 // proxyMemory measures what the daemons take for many connections, idle and busy, made directly and over one link.
@@ -40,7 +45,7 @@ func (b *bench) proxyMemory() error {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
 		return fmt.Errorf("read limit of open files: %w", err)
 	}
-	idle := min(manyIdle, (int(min(files.Max, 1<<20))-filesElse)/2)
+	idle := min(manyIdle, (int(min(files.Max, 1<<20))-filesElse)/filesEach-manyBusy)
 	for _, links := range []int{0, 1} {
 		if err := b.crowd(links, idle); err != nil {
 			return err
@@ -78,65 +83,95 @@ func (b *bench) crowd(links, idle int) (err error) {
 	if links > 0 {
 		name = "MPP over 1 link"
 	}
-	if err := b.idleCrowd(d, name, idle); err != nil {
+	before, end, err := b.idleCrowd(d, name, idle)
+	if err != nil {
 		return err
 	}
-	return b.busyCrowd(d, name)
+	defer end()
+	return b.busyCrowd(d, name, idle, before)
 }
 
-// idleCrowd makes the idle connections and looks at the daemons while they last.
-func (b *bench) idleCrowd(d *direct, name string, number int) error {
+// roles are both ends, each looked at alone.
+var roles = []string{"router", "server"}
+
+// idleCrowd makes the idle connections and looks at the daemons while they last; end ends them.
+func (b *bench) idleCrowd(d *direct, name string, number int) (before map[string]float64, end func(), err error) {
 	time.Sleep(2 * time.Second)
-	before, made := d.daemonsMemory(), 0
+	before = d.memoryOf(roles)
+	made := 0
 	var ends []func() error
-	defer func() {
-		for _, end := range ends {
-			_ = end()
+	end = func() {
+		for _, one := range ends {
+			_ = one()
 		}
-	}()
-	for range crowds {
-		one, end, err := d.crowdOf(fmt.Sprintf("idle %s %d %s", targetAddress, number/crowds, proxyAddress))
-		if err != nil {
-			return err
-		}
-		made, ends = made+one, append(ends, end)
 	}
-	time.Sleep(6 * time.Second) // what is settled, and buffers that go back
-	each := (d.daemonsMemory() - before) / float64(max(made, 1))
-	router, server := b.poolOf(d, "router"), b.poolOf(d, "server")
-	section := "Memory of proxied connections"
-	b.say("%s: %d idle connections, %.1f KiB each; pools %d and %d bytes", name, made, each, router[0], server[0])
-	b.add(&row{section: section, what: fmt.Sprintf("%s, %d idle, both daemons, for each", name, made), unit: "KiB", values: []float64{each}})
-	b.add(&row{section: section, what: fmt.Sprintf("%s, %d idle, of those asked for", name, made), unit: "ratio", judge: atLeast, bound: 1, values: []float64{float64(made) / float64(number/crowds*crowds)}})
-	b.add(&row{section: section, what: name + ", idle, pools together", unit: "MiB", judge: atMost, bound: 0.1, values: []float64{float64(router[0]+server[0]) / mebi}})
-	return nil
+	for range crowds {
+		one, stop, err := d.crowdOf(fmt.Sprintf("idle %s %d %s", targetAddress, number/crowds, proxyAddress))
+		if err != nil {
+			end()
+			return nil, nil, err
+		}
+		made, ends = made+one, append(ends, stop)
+	}
+	time.Sleep(restTime)
+	b.tellIdle(d, name, number/crowds*crowds, made, before)
+	return before, end, nil
 }
 
-const mebi = 1 << 20
+const memorySection = "Memory of proxied connections"
 
-// busyCrowd has many connections carry as much as their readers take, and watches the pools.
-func (b *bench) busyCrowd(d *direct, name string) error {
-	// What has just ended still counts for some seconds.
-	for end := time.Now().Add(settleLimit); b.clientsOf(d, "router")+b.clientsOf(d, "server") > manyBusy && time.Now().Before(end); {
-		time.Sleep(200 * time.Millisecond)
-	}
-	highest := map[string]int{}
-	limits := map[string]int{}
-	over, watched := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(watched)
-		for {
-			for _, role := range []string{"router", "server"} {
-				now := b.poolOf(d, role)
-				highest[role], limits[role] = max(highest[role], now[0]), max(limits[role], now[1])
-			}
-			select {
-			case <-over:
-				return
-			case <-time.After(200 * time.Millisecond):
-			}
+// tellIdle says what idle connections take, at each end.
+func (b *bench) tellIdle(d *direct, name string, number, made int, before map[string]float64) {
+	now, pools := d.memoryOf(roles), 0
+	what := fmt.Sprintf("%s, %d idle", name, made)
+	for _, role := range roles {
+		pools += b.poolOf(d, role)[0]
+		grown := now[role] - before[role]
+		each := grown / float64(max(made, 1))
+		b.say("%s: %s %.2f KiB each, %.1f MiB together", what, role, each, grown/kibi)
+		r := &row{section: memorySection, what: fmt.Sprintf("%s, %s, for each", what, role), unit: "KiB", values: []float64{each}}
+		if role == "router" {
+			r.judge, r.bound = atMost, float64(routerLimit)*kibi/manyIdle
 		}
-	}()
+		b.add(r)
+	}
+	b.add(&row{section: memorySection, what: what + ", of those asked for", unit: "ratio", judge: atLeast, bound: 1, values: []float64{float64(made) / float64(number)}})
+	b.add(&row{section: memorySection, what: name + ", idle, pools together", unit: "MiB", judge: atMost, bound: 0.1, values: []float64{float64(pools) / mebi}})
+}
+
+const (
+	kibi = 1 << 10
+	mebi = 1 << 20
+)
+
+// peaks is the most that was seen of each daemon.
+type peaks struct {
+	pool, limit map[string]int
+	memory      map[string]float64 // beyond that of before
+}
+
+// watch looks at the daemons again and again until over is closed.
+func (b *bench) watch(d *direct, before map[string]float64, over <-chan struct{}) *peaks {
+	p := &peaks{map[string]int{}, map[string]int{}, map[string]float64{}}
+	for {
+		memory := d.memoryOf(roles)
+		for _, role := range roles {
+			now := b.poolOf(d, role)
+			p.pool[role], p.limit[role] = max(p.pool[role], now[0]), max(p.limit[role], now[1])
+			p.memory[role] = max(p.memory[role], memory[role]-before[role])
+		}
+		select {
+		case <-over:
+			return p
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// busyCrowd has many connections carry as much as their readers take, beside those that are idle, and watches the pools.
+func (b *bench) busyCrowd(d *direct, name string, idle int, before map[string]float64) error {
+	over, watched := make(chan struct{}), make(chan *peaks)
+	go func() { watched <- b.watch(d, before, over) }()
 	var all sync.WaitGroup
 	var bytes [crowds]float64
 	var errs [crowds]error
@@ -147,7 +182,7 @@ func (b *bench) busyCrowd(d *direct, name string) error {
 	}
 	all.Wait()
 	close(over)
-	<-watched
+	seen := <-watched
 	total := 0.0
 	for i := range crowds {
 		if errs[i] != nil {
@@ -156,19 +191,38 @@ func (b *bench) busyCrowd(d *direct, name string) error {
 		total += bytes[i]
 	}
 	time.Sleep(3 * time.Second)
-	section := "Memory of proxied connections"
-	b.add(&row{section: section, what: fmt.Sprintf("%s, %d busy, together", name, manyBusy), unit: "Mbit/s", judge: atLeast, bound: 1, values: []float64{total * 8 / busyTime.Seconds() / 1e6}})
-	for _, role := range []string{"router", "server"} {
+	what := fmt.Sprintf("%s, %d idle and %d busy", name, idle, manyBusy)
+	b.add(&row{section: memorySection, what: what + ", together", unit: "Mbit/s", judge: atLeast, bound: 1, values: []float64{total * 8 / busyTime.Seconds() / 1e6}})
+	for _, role := range roles {
 		left := b.poolOf(d, role)
-		b.say("%s, %d busy: %s's pool held %.1f of %.1f MiB at most, %.1f afterwards", name, manyBusy, role, float64(highest[role])/mebi, float64(limits[role])/mebi, float64(left[0])/mebi)
-		if limits[role] == 0 || highest[role] == 0 {
+		b.say("%s: %s's pool held %.1f of %.1f MiB at most, %.1f afterwards; all its memory %.1f MiB more than before at most", what, role,
+			float64(seen.pool[role])/mebi, float64(seen.limit[role])/mebi, float64(left[0])/mebi, seen.memory[role]/kibi)
+		r := &row{section: memorySection, what: fmt.Sprintf("%s, %s, all memory at most", what, role), unit: "MiB", values: []float64{seen.memory[role] / kibi}}
+		if role == "router" {
+			r.judge, r.bound = atMost, routerLimit
+		}
+		b.add(r)
+		if seen.limit[role] == 0 || seen.pool[role] == 0 {
 			continue // nothing goes by the pool
 		}
-		b.add(&row{section: section, what: fmt.Sprintf("%s, %d busy, %s's pool at most", name, manyBusy, role), unit: "MiB", judge: atMost,
-			bound: float64(limits[role])/mebi + 1, values: []float64{float64(highest[role]) / mebi}})
-		b.add(&row{section: section, what: fmt.Sprintf("%s, %s's pool afterwards", name, role), unit: "MiB", judge: atMost, bound: 0.5, values: []float64{float64(left[0]) / mebi}})
+		b.add(&row{section: memorySection, what: fmt.Sprintf("%s, %s's pool at most", what, role), unit: "MiB", judge: atMost,
+			bound: float64(seen.limit[role])/mebi + 1, values: []float64{float64(seen.pool[role]) / mebi}})
+		b.add(&row{section: memorySection, what: fmt.Sprintf("%s, %s's pool afterwards", name, role), unit: "MiB", judge: atMost, bound: 0.5, values: []float64{float64(left[0]) / mebi}})
 	}
 	return nil
+}
+
+// memoryOf is the memory of the daemons of roles in KiB, pages shared between processes divided.
+func (d *direct) memoryOf(roles []string) map[string]float64 {
+	out := make(map[string]float64)
+	for _, role := range roles {
+		for _, cmd := range d.started {
+			if slices.Contains(cmd.Args, d.namespace(role)) {
+				out[role] += memoryOfProcess(cmd.Process.Pid)
+			}
+		}
+	}
+	return out
 }
 
 // poolOf is what a daemon's streams hold, and may hold, in bytes; nothing if it does not say.
@@ -176,9 +230,6 @@ func (b *bench) poolOf(d *direct, role string) (pool [2]int) {
 	p := b.proxyOf(d, role)
 	return [2]int{p.MemoryBytes, p.MemoryLimitBytes}
 }
-
-// clientsOf is how many connections a daemon has.
-func (b *bench) clientsOf(d *direct, role string) int { return b.proxyOf(d, role).Clients }
 
 func (b *bench) proxyOf(d *direct, role string) stats.Proxy {
 	out, err := exec.Command(b.program, "--socket", d.path(role+".sock"), "status", "--json").Output()
