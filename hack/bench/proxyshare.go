@@ -6,9 +6,9 @@ import (
 )
 
 const (
-	// shareRounds are short and alternate, so that whatever else the machine does comes to all alike.
-	shareRounds = 7
-	shareTime   = 1500 * time.Millisecond
+	// shareRounds are many and short and alternate, so that whatever else the machine does comes to all alike.
+	shareRounds = 16
+	shareTime   = 650 * time.Millisecond
 )
 
 // shareWay is one way to the target, measured in turn with the others.
