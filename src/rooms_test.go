@@ -23,6 +23,7 @@ var rooms = []room{
 	{path: "engine/wire", layer: 2, pure: true},
 	{path: "engine/congestion", layer: 2, pure: true},
 	{path: "engine/gain", layer: 2, pure: true},
+	{path: "engine/gaps", layer: 2, pure: true},
 	{path: "engine/session", layer: 3, pure: true},
 	{path: "engine/handshake", layer: 4, pure: true},
 	{path: "engine/recovery", layer: 3, pure: true},

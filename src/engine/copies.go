@@ -26,7 +26,7 @@ func (t *Tunnel) secondPath(now mono.Time, f *flowq.Flow, p *path.Path, load *re
 	var secondAt time.Duration
 	level, judged, named := path.CopyNothing, false, false
 	for _, o := range t.eligible {
-		if o.Copies == path.CopyNothing || o == p || o.Metric != t.metric || !o.Usable() {
+		if o.Copies == path.CopyNothing || o == p || o.Metric != t.metric || !o.Open() {
 			continue
 		}
 		if !judged {

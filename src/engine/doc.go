@@ -17,6 +17,8 @@
 //  4. Data goes to its lane, which puts it in order, and through even, which keeps what jitter made much too early; or straight
 //     on. Delivered returns what may go to the TUN device.
 //
+// Before that, Poll holds the paths that are about to be silent for a moment, as they are regularly (gaps), if others can take over.
+//
 // Trace has all of this told as it happens; package trace says in which words. Off, it costs a comparison here and there.
 //
 // The engine never sees ciphertext, keys other than by name, or sockets.

@@ -24,6 +24,7 @@ func (t *Tunnel) Poll(now mono.Time, out *Batch) (more bool) {
 	for _, p := range t.paths {
 		p.Refill(now)
 	}
+	t.holdGaps(now)
 	t.sendControl(now, out)
 	t.sendAcks(now, out)
 	t.sendRepairs(now, out)
@@ -59,11 +60,12 @@ func (t *Tunnel) sendQueued(now mono.Time, out *Batch) (more bool) {
 }
 
 // anyRoom reports whether some eligible path could take a packet, or will soon take more: while it still looks for its
-// capacity a drop would tell the sender that there is none. So it would while a path is silent that may have died.
+// capacity a drop would tell the sender that there is none. So it would while a path is silent that may have died, or is held for a moment.
 func (t *Tunnel) anyRoom(now mono.Time) bool {
 	patient := int64(t.Backlog()) < max(t.capacity*int64(searchPatience)/int64(time.Second), searchBacklog)
 	for _, p := range t.eligible {
-		if p.CanSend() && t.sched.Spreads(p.ID) || patient && p.Usable() && p.CC.Searching() || p.Overdue(now) {
+		_, held := p.Held()
+		if p.CanSend() && t.sched.Spreads(p.ID) || patient && p.Usable() && p.CC.Searching() || p.Overdue(now) || held {
 			return true
 		}
 	}
@@ -355,7 +357,7 @@ func (t *Tunnel) sendProbe(now mono.Time, p *path.Path, tell bool, out *Batch) {
 }
 
 func (t *Tunnel) mtuProbe(p *path.Path) int {
-	if !p.Usable() {
+	if !p.Open() {
 		return 0
 	}
 	return p.MTU.Next()

@@ -25,6 +25,8 @@ func (t *Tunnel) NextTimeout() mono.Time {
 		at = mono.Min(at, mono.Min(t.ackDue(p), p.Peer.NextChallenge()))
 		if !waiting {
 			at = mono.Min(at, p.TailAt())
+		} else if until, held := p.Held(); held {
+			at = mono.Min(at, until)
 		}
 		if (waiting || t.copies[p.ID] != nil && t.copies[p.ID].n > 0) && p.Usable() && !p.Busy && !p.Pace.Ready() && p.HasWindow() {
 			// A path that is ready was passed over by choice.

@@ -263,7 +263,7 @@ func (t *Tunnel) Carrier(now mono.Time, link int, up bool) {
 
 // failed is for a path that stopped being usable: what was on the way there goes elsewhere.
 func (t *Tunnel) failed(now mono.Time, p *path.Path) {
-	t.salvage(now, p, p.Sent.Abandon())
+	t.salvage(now, p, p.Abandon(now))
 	t.refreshAt = now
 	t.excuse(now)
 }

@@ -98,8 +98,12 @@ func partly(way func(int64, time.Duration) Link) []Cell {
 	return []Cell{c}
 }
 
-// gapMeasure has four gaps in it.
-const gapMeasure = 4 * handoverEvery
+// gapFirst is when the first gap is, after the World's beginning; three are over within gapSettle, and gapMeasure has four.
+const (
+	gapFirst   = 5 * time.Second
+	gapSettle  = gapFirst + 3*handoverEvery - 2*time.Second
+	gapMeasure = 4 * handoverEvery
+)
 
 // gapCells are links that are silent for 50 to 200 ms every 15 s and have another rate after it, beside one that is not; what they
 // carry then is lost or comes after it. In "both" two links are silent at the same times, as satellites of one constellation are.
@@ -109,7 +113,7 @@ func gapCells() []Cell {
 	land := linksim.Params{Rate: 40e6, Delay: 17 * ms}
 	var cells []Cell
 	add := func(name string, links ...linksim.Params) {
-		c := Cell{Name: name, Call: true, Measure: gapMeasure, Target: 0.94, Floor: 0.98}
+		c := Cell{Name: name, Call: true, Settle: gapSettle, Measure: gapMeasure, Target: 0.94, Floor: 0.98}
 		for _, l := range links {
 			c.Links = append(c.Links, Same(l))
 		}
@@ -132,15 +136,12 @@ func gapCells() []Cell {
 	return cells
 }
 
-// gapFirst is when the first gap is, after the World's beginning.
-const gapFirst = 5 * time.Second
-
 // gapped gives a link gaps, and after each another rate: of four in turn, from the given one on. What is on the way then is lost,
 // or held back if so wanted.
 func gapped(p linksim.Params, long time.Duration, turn int, held bool) linksim.Params {
 	level := [...]float64{1, 0.7, 1.2, 0.85}
 	p.QueueBytes = int(float64(p.Rate) / 8 * linksim.DefaultQueue.Seconds())
-	for at := gapFirst; at < settleFor+gapMeasure+handoverEvery; at += handoverEvery {
+	for at := gapFirst; at < gapSettle+gapMeasure+handoverEvery; at += handoverEvery {
 		turn++
 		from, to := start.Add(at), start.Add(at+long)
 		rate := int64(float64(p.Rate) * level[turn%len(level)])

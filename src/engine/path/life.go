@@ -79,7 +79,7 @@ func (p *Path) enter(now mono.Time, s State) {
 // Overdue reports that packets on the way should have been answered by now: the path may be about to be suspect.
 func (p *Path) Overdue(now mono.Time) bool {
 	_, packets := p.Sent.Inflight()
-	return p.state == Up && packets >= 2 && now >= mono.Max(p.Sent.Oldest(), p.Sent.LastAck()).Add(p.silence())
+	return p.state == Up && !p.held && packets >= 2 && now >= mono.Max(p.Sent.Oldest(), p.Sent.LastAck()).Add(p.silence())
 }
 
 // suspectAt is when the silence is too long, or mono.Never.
@@ -93,7 +93,7 @@ func (p *Path) suspectAt(now, othersHeard mono.Time) mono.Time {
 		// The path brings packets: more likely what we sent, or its acknowledgement, stands in a queue.
 		limit += limit/2 + heardLately
 	}
-	start := mono.Max(p.Sent.Oldest(), p.Sent.LastAck())
+	start := mono.Max(mono.Max(p.Sent.Oldest(), p.Sent.LastAck()), p.heldUntil)
 	if othersHeard <= start {
 		limit += stallGrace
 	}
@@ -173,6 +173,9 @@ func (p *Path) probeAt(lastData mono.Time) mono.Time {
 	last := mono.Max(p.probed, p.Sent.LastSent())
 	if p.asked {
 		return p.probed
+	}
+	if p.held && !p.Metered {
+		return p.probed.Add(heldEvery)
 	}
 	switch {
 	case last.Sub(lastData) > idleAfter:

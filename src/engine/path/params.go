@@ -32,6 +32,8 @@ const (
 	downEverySlow = time.Second
 	// activeProbe keeps delays fresh on a path without traffic while the session is active.
 	activeProbe = 500 * time.Millisecond
+	// heldEvery shows when a gap that is waited out begins and ends: 60 bytes, some 15 times per gap.
+	heldEvery = 10 * time.Millisecond
 	// backupProbe is the same for a path that is not wanted now.
 	backupProbe = 2 * time.Second
 	// meteredProbe is the same for a path that costs money per byte: two datagrams of under 90 bytes each 30 s and their

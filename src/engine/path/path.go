@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"mpproxy/src/engine/congestion"
+	"mpproxy/src/engine/gaps"
 	"mpproxy/src/engine/mono"
 	"mpproxy/src/engine/recovery"
 	"mpproxy/src/engine/wire"
@@ -89,6 +90,9 @@ type Path struct {
 	MTU  MTU
 	Peer Address
 
+	// Gaps knows when the path is silent for a moment, if that comes regularly.
+	Gaps gaps.Learner
+
 	// Carried is how many bytes of inner packets were acknowledged on the path, without copies.
 	Carried int64
 	// Busy is set while the link's sender has no room.
@@ -115,6 +119,8 @@ type Path struct {
 	lossShare int64 // lost of sent in 1/65536, smoothed
 	lost      uint64
 	drain     drain
+	held      bool
+	heldUntil mono.Time // also afterwards
 }
 
 // New returns a path in state Opening.
@@ -153,6 +159,25 @@ func (p *Path) Since() mono.Time { return p.since }
 // Usable reports that data may be sent on the path.
 func (p *Path) Usable() bool { return p.state == Up && p.Peer.Validated() }
 
+// Open reports that the path is usable and not held.
+func (p *Path) Open() bool { return p.Usable() && !p.held }
+
+// Held reports that the path is held, and when that ends.
+func (p *Path) Held() (until mono.Time, held bool) { return p.heldUntil, p.held }
+
+// Hold keeps everything but probes off the path until then, because of a gap that is expected; with 0 that ends. Meanwhile it is
+// probed often, so that Gaps sees what becomes of it; unless it is metered.
+func (p *Path) Hold(until mono.Time) {
+	if until == 0 {
+		p.held = false
+		return
+	}
+	if !p.held {
+		p.Sent.MarkLimited() // what is delivered now is not all that could be
+	}
+	p.held, p.heldUntil = true, until
+}
+
 // HasWindow reports room in the congestion window for a full packet.
 func (p *Path) HasWindow() bool {
 	inflight, _ := p.Sent.Inflight()
@@ -160,11 +185,11 @@ func (p *Path) HasWindow() bool {
 }
 
 // CanSend reports that new data may go now.
-func (p *Path) CanSend() bool { return p.Usable() && !p.Busy && p.Pace.Ready() && p.HasWindow() }
+func (p *Path) CanSend() bool { return p.Open() && !p.Busy && p.Pace.Ready() && p.HasWindow() }
 
 // CanUrge reports that a packet that must not wait may go now, ahead of the pacing.
 func (p *Path) CanUrge() bool {
-	return p.Usable() && !p.Busy && !p.Sent.Full() && p.Pace.Within(p.Rate(), 8*time.Millisecond)
+	return p.Open() && !p.Busy && !p.Sent.Full() && p.Pace.Within(p.Rate(), 8*time.Millisecond)
 }
 
 // Rate is the pacing rate in bytes per second.
@@ -248,6 +273,7 @@ func (p *Path) learn(now mono.Time, r *recovery.Result) {
 	}
 	p.lossShare -= p.lossShare * int64(min(len(r.Acked), 256)) / 256
 	p.tried = p.tried || r.Rate > 0 && !r.Limited
+	p.noteFates(now, r)
 	inflight, _ := p.Sent.Inflight()
 	p.CC.OnAck(congestion.Sample{
 		Now: now, Acked: r.AckedBytes, Lost: r.LostBytes, Spurious: int64(r.Late) * congestion.MTU, Inflight: inflight,
@@ -259,6 +285,24 @@ func (p *Path) learn(now mono.Time, r *recovery.Result) {
 	p.Sent.Hasty = p.CC.Searching()
 	if r.Round {
 		p.checkFloor(now, r)
+	}
+}
+
+// Abandon hands back what is on the way, as lost: the path is not trusted any more.
+func (p *Path) Abandon(now mono.Time) *recovery.Result {
+	r := p.Sent.Abandon()
+	p.noteFates(now, r)
+	return r
+}
+
+// noteFates says what became of each packet, and whether that was bad for who waits for it.
+func (p *Path) noteFates(now mono.Time, r *recovery.Result) {
+	usual := p.Sent.RTT.Smoothed() + gaps.Late
+	for i := range r.Acked {
+		p.Gaps.Note(r.Acked[i].Sent, now.Sub(r.Acked[i].Sent) <= usual)
+	}
+	for i := range r.Lost {
+		p.Gaps.Note(r.Lost[i].Sent, false)
 	}
 }
 

@@ -144,7 +144,7 @@ func (s *Scheduler) Single(now mono.Time, f *flowq.Flow, size int, urgent bool, 
 	b := &f.Binding
 	use := best
 	if b.HasPath && b.Path != best.ID && !f.PureAck() { // order means nothing to acknowledgements, delay much
-		if old := find(paths, b.Path); old != nil && old.Usable() && !old.Busy {
+		if old := find(paths, b.Path); old != nil && old.Open() && !old.Busy {
 			if !moves(now, b, old.Arrival(now, size, k)-bestAt, old.Sent.RTT.Smoothed()/2) {
 				use = old
 			}
@@ -217,7 +217,7 @@ type way struct {
 func (s *Scheduler) order(now mono.Time, paths []*path.Path) {
 	s.ways = s.ways[:0]
 	for _, p := range paths {
-		if !p.Usable() || !s.spread[p.ID] {
+		if !p.Open() || !s.spread[p.ID] {
 			continue
 		}
 		w := way{p, p.Takes(now)}
@@ -273,7 +273,7 @@ func Soonest(now mono.Time, n int, k time.Duration, paths []*path.Path, except *
 	var best *path.Path
 	var bestAt time.Duration
 	for _, p := range paths {
-		if p == except || !p.Usable() || p.Busy {
+		if p == except || !p.Open() || p.Busy {
 			continue
 		}
 		if at := p.Arrival(now, n, k); best == nil || at < bestAt {
