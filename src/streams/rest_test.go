@@ -178,6 +178,17 @@ func TestParkedSubflowDies(t *testing.T) {
 	}
 }
 
+// TestLateFetch: a deadline that passes while records are looked at ends nothing.
+func TestLateFetch(t *testing.T) {
+	k := newSubflow(loopback(t), 1, "x", nil, nil)
+	if err := k.conn.SetReadDeadline(time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := k.fetchMore(make([]byte, 100)); n != 0 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+}
+
 // TestParkedEnd: a parked stream's end is seen by the other side, and leaves nothing parked.
 func TestParkedEnd(t *testing.T) {
 	r := newRestBed(t)
