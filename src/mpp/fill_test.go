@@ -80,6 +80,24 @@ func TestStarting(t *testing.T) {
 	}
 }
 
+// TestStalledIsFed: a subflow that is late still gets what its kernel takes while the client writes on and most of the
+// window is free, so that bbr does not run dry; not when the window runs out, nor for a client that has no more.
+func TestStalledIsFed(t *testing.T) {
+	c, now := sender(2, 256<<10)
+	s := c.find(2)
+	s.stalled = true
+	takes := func() bool { return len(c.appendData(now, s, nil)) > 0 }
+	if c.full, c.limit = now, 1<<20; !takes() {
+		t.Error("it gets nothing though most of the window is free")
+	}
+	if c.full = now.Add(-2 * fullFor); takes() {
+		t.Error("it gets what others could have, and the client has no more")
+	}
+	if c.full, c.limit = now, 2*c.sent-1; takes() {
+		t.Error("it gets the rest of a small window")
+	}
+}
+
 // TestWay: the way to the other side is the round trip without the way back, which is the quickest subflow's.
 func TestWay(t *testing.T) {
 	c, now := sender(2, 0)

@@ -103,7 +103,7 @@ func (c *Conn) appendAck(s *subflow, dst []byte) []byte {
 
 // appendData appends one frame of data, if this subflow should carry one.
 func (c *Conn) appendData(now mono.Time, s *subflow, dst []byte) []byte {
-	if s.stalled && len(c.subs) > 1 || s.inflight() >= s.allowed(now) {
+	if s.stalled && len(c.subs) > 1 && !c.plenty(now) || s.inflight() >= s.allowed(now) {
 		return dst
 	}
 	seg := c.pickLost(now, s)
@@ -137,6 +137,13 @@ func (c *Conn) appendData(now mono.Time, s *subflow, dst []byte) []byte {
 	c.sent = max(c.sent, seg.To)
 	s.push(now, seg, size)
 	return dst
+}
+
+// plenty reports whether the client goes on writing and most of the window is free: then what a stalled subflow gets holds
+// nobody up. A kernel is not to run dry for being late: bbr sends next to nothing for 200 ms every 10 s by itself, and one
+// that has a pause then takes the first packet that it sends again for the link's rate.
+func (c *Conn) plenty(now mono.Time) bool {
+	return now.Sub(c.full) <= fullFor && c.limit > c.sent && c.limit-c.sent > (c.limit-c.acked)/2
 }
 
 // pickLost returns what is to be sent again, if no other subflow would have it there sooner.
