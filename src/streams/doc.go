@@ -6,6 +6,7 @@
 // costs one more round trip (see shake.go).
 //
 // A Stream is one end of a connection: Read, Write, CloseWrite as with TCP. For each subflow one goroutine reads and
-// one writes; all of them, the clients' calls and a timer take turns with the mpp.Conn under the Stream's lock. An
-// idle stream holds no buffers.
+// one writes while there is something to do; all of them, the clients' calls and a timer take turns with the mpp.Conn under
+// the Stream's lock. An idle stream holds no buffers, its subflows are parked (package park), and keys are made again when
+// something comes.
 package streams
