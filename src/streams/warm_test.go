@@ -50,38 +50,57 @@ func TestWarm(t *testing.T) {
 func TestWarmGoneSilent(t *testing.T) {
 	b := newBed(t, mirror)
 	var dials atomic.Int64
+	var silent [warmEach]atomic.Int64 // how often each of those that wait was written to
+	var ended atomic.Int64            // how many of them are closed
 	ways := b.ways(1)
 	plain := ways[0].Dial
 	ways[0].Key = "loop"
 	ways[0].Dial = func(ctx context.Context) (net.Conn, error) {
-		if n := dials.Add(1); n == 2 || n == 3 { // those that wait
-			near, far := net.Pipe()
-			t.Cleanup(func() { _ = far.Close() })
-			go func() { _, _ = io.Copy(io.Discard, far) }()
-			return near, nil
+		n := dials.Add(1)
+		if n > warmEach {
+			return plain(ctx)
 		}
-		return plain(ctx)
+		near, far := net.Pipe()
+		t.Cleanup(func() { _ = far.Close() })
+		go func() {
+			_, _ = io.Copy(io.Discard, far)
+			ended.Add(1)
+		}()
+		return &countedWrites{near, &silent[n-1]}, nil
 	}
-	for range 2 {
-		s, err := b.client.Open(ways)
-		if err != nil {
-			t.Fatal(err)
-		}
-		begin := time.Now()
-		roundTrip(t, s, content(300_000))
-		if took := time.Since(begin); took > deadline(warmAnswer) {
-			t.Errorf("it took %v", took)
-		}
-		settle(t, func() bool {
-			b.client.mu.Lock()
-			defer b.client.mu.Unlock()
-			return b.client.shelves["loop"] != nil && len(b.client.shelves["loop"].ready) == warmEach
-		})
+	ready := func() bool {
+		b.client.mu.Lock()
+		defer b.client.mu.Unlock()
+		return b.client.shelves["loop"] != nil && len(b.client.shelves["loop"].ready) == warmEach
 	}
-	if n := dials.Load(); n < 4 {
-		t.Errorf("%d dials", n)
+	b.client.take(ways[0]) // has the shelf filled
+	settle(t, ready)
+	s, err := b.client.Open(ways)
+	if err != nil {
+		t.Fatal(err)
 	}
+	begin := time.Now()
+	roundTrip(t, s, content(300_000))
+	if took := time.Since(begin); took < warmAnswer || took > deadline(warmAnswer) {
+		t.Errorf("it took %v", took)
+	}
+	if first, second := silent[0].Load(), silent[1].Load(); min(first, second) != 1 || max(first, second) < 2 {
+		t.Errorf("those that waited were written to %d and %d times: more than the hello goes to one of them", first, second)
+	}
+	settle(t, func() bool { return ended.Load() == warmEach })
+	settle(t, ready)
 	b.client.Close()
+}
+
+// countedWrites is a connection that counts what is written.
+type countedWrites struct {
+	net.Conn
+	writes *atomic.Int64
+}
+
+func (c *countedWrites) Write(p []byte) (int, error) {
+	c.writes.Add(1)
+	return c.Conn.Write(p)
 }
 
 // deadline is what a silence of so long may take in all.
