@@ -201,8 +201,13 @@ func TestProxyOnlyRelays(t *testing.T) {
 	startPortals(t, l)
 	go generous(listenIn(t, l, "server", ServerAddress+":8081"), 20<<20)
 	rate := download(t, l, ServerAddress+":8081", 20<<20, cancel)
-	t.Logf("%.1f Mbit/s with a relay that dies in the middle", rate/1e6)
-	if s := proxyStatus(t, l.Router); s.Multipath != 1 || s.Fallbacks != 0 || rate < 15e6*plainShare {
+	least := 15e6 * plainShare
+	late := max(l.Links[0].Lateness(), l.Links[1].Lateness())
+	if late > 50*time.Millisecond { // a machine that stalls is slow by itself: relays, portals and links are all on it
+		least /= 2
+	}
+	t.Logf("%.1f Mbit/s with a relay that dies in the middle, links late by at most %v", rate/1e6, late)
+	if s := proxyStatus(t, l.Router); s.Multipath != 1 || s.Fallbacks != 0 || rate < least {
 		t.Errorf("%.1f Mbit/s, %+v", rate/1e6, s)
 	}
 }
