@@ -20,6 +20,9 @@ func (d *direction) rest() bool {
 	defer d.mu.Unlock()
 	ticket, err := d.lot.Park(d.from.raw, d.start.Add(time.Duration(d.active.Load())+d.idle), d)
 	d.parked = ticket
+	if err != nil {
+		d.patience = lastPatience // a goroutine waits on
+	}
 	return err == nil
 }
 

@@ -61,6 +61,9 @@ func (k *subflow) settle() bool {
 	s.conn.Rest()
 	ticket, err := s.lot.Park(k.raw, time.Time{}, k)
 	k.parked = ticket
+	if err != nil {
+		k.patience = lastPatience
+	}
 	return err == nil
 }
 
