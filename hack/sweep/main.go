@@ -26,7 +26,7 @@ func main() {
 	set := flag.String("set", "profiles", "which cells: profiles (the 16, both kinds of jitter), grid (rates, delays, losses, queues), space XX: one multipath stream over the 16")
 	draws := flag.Int("n", 200, "how many cells of the space")
 	most := flag.Float64("most", 300, "the greatest rate in the space, Mbit/s")
-	seeds := flag.Int("seeds", 3, "runs of each cell; the median counts")
+	seeds := flag.Int("seeds", 3, "runs of each cell; the median counts, with -set mpp the mean")
 	only := flag.String("only", "", "only cells whose name contains this")
 	up := flag.Bool("up", false, "upload instead of download")
 	workers := flag.Int("workers", 2, "cells at a time")
@@ -42,7 +42,7 @@ func main() {
 	flag.BoolVar(&o.call, "call", false, "a call beside the flow: its delay and loss are shown")
 	flag.Parse()
 	if *set == "mpp" {
-		if err := sweepMPP(*only); err != nil {
+		if err := sweepMPP(*only, *seeds); err != nil {
 			os.Exit(1)
 		}
 		return
