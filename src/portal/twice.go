@@ -20,12 +20,16 @@ import (
 // tunnel up. Flows beyond it are as if no rule with src_ip had named them.
 const mostAsked = 500
 
+// askAgain is how long the kernel is left alone after it could not say who sends, as one that lacks the module for such questions
+// never can: each one that fails may take as long as a tunnel's whole queue waits.
+const askAgain = 10 * time.Second
+
 // twiceRules are the rules with target tunnel, as far as they say what is sent twice. All but follow belongs to the loop.
 type twiceRules struct {
 	rules   []config.Rule
 	sources system.Sources
 	log     *slog.Logger
-	since   time.Time // of asked
+	since   time.Time // of asked; in the future while the kernel is left alone
 	asked   int
 	said    bool
 	// find stands in for sources in tests.
@@ -85,7 +89,8 @@ func names(r *config.Rule, info *flowq.Info) bool {
 
 // source is who sent a packet, before it got the tunnel's own address; not valid if that cannot be said.
 func (t *twiceRules) source(info *flowq.Info) netip.Addr {
-	if now := time.Now(); now.Sub(t.since) >= time.Second {
+	now := time.Now()
+	if now.Sub(t.since) >= time.Second {
 		t.since, t.asked = now, 0
 	}
 	if t.asked++; t.asked > mostAsked || !info.HasPorts {
@@ -102,9 +107,10 @@ func (t *twiceRules) source(info *flowq.Info) netip.Addr {
 	if err == nil {
 		return a
 	}
+	t.since, t.asked = now.Add(askAgain), mostAsked
 	if !t.said {
 		t.said = true
-		t.log.Warn("rules with src_ip do not name all they should: who sent a packet is not known", "err", err)
+		t.log.Warn("rules with src_ip name nothing: the kernel does not say who sends; install kmod-nf-conntrack-netlink (on OpenWrt)", "err", err)
 	}
 	return netip.Addr{}
 }

@@ -99,6 +99,27 @@ func TestRulesAskNotTooMuch(t *testing.T) {
 	}
 }
 
+// A kernel that cannot say who sends is left alone for a while: every new flow would wait for it.
+func TestRulesLeaveTheKernelAlone(t *testing.T) {
+	asked := 0
+	w := twiceRules{log: slog.New(slog.DiscardHandler), find: func(uint8, netip.AddrPort, netip.AddrPort) (netip.Addr, error) {
+		asked++
+		return netip.Addr{}, errors.New("invalid argument")
+	}}
+	judge := w.follow([]config.Rule{{SourceNets: nets("192.168.1.50/32"), DSCP: config.AnyDSCP, Duplicate: true}})
+	for range 10 {
+		if judge(packetTo(flowq.ProtoUDP, "203.0.113.9", 3074, 0)) {
+			t.Error("named by a sender who is not known")
+		}
+	}
+	if asked != 1 {
+		t.Errorf("asked %d times", asked)
+	}
+	if w.since = w.since.Add(-askAgain - time.Second); judge(packetTo(flowq.ProtoUDP, "203.0.113.9", 3074, 0)) || asked != 2 {
+		t.Errorf("asked %d times, want again after %v", asked, askAgain)
+	}
+}
+
 // A metered link carries copies only if it may, whoever wants them; and what rules name alone is another thing than calls.
 func TestCopiesOverLinks(t *testing.T) {
 	named := []config.Rule{{Duplicate: true}}

@@ -70,7 +70,7 @@ return view.extend({
 			return option;
 		};
 
-		o = add(form.DynamicList, 'src_ip', _('Devices'), _('Addresses or networks of the LAN; empty: all devices. Give the device a fixed address, or the rule names another one some day.'));
+		o = add(form.DynamicList, 'src_ip', _('Devices'), _('Addresses or networks of the LAN; empty: all devices. Give the device a fixed address, or the rule names another one some day. The router needs kmod-nf-conntrack-netlink for it.'));
 		o.datatype = 'or(ipaddr,cidr)';
 		this.devices.forEach((name, ip) => o.value(ip, name ? '%s (%s)'.format(ip, name) : ip));
 
