@@ -3,6 +3,7 @@ package streams
 import (
 	"context"
 	"errors"
+	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -194,8 +195,11 @@ func (k *keeper) wait() bool {
 	}
 }
 
-// connect sets one subflow up; nil if that failed.
+// connect sets one subflow up; nil if that failed, or if the stream has had as many as there are numbers for.
 func (c *Client) connect(s *Stream, w Way, ids *atomic.Uint32) *subflow {
+	if ids.Load() >= math.MaxUint16 {
+		return nil
+	}
 	if k, ok := c.take(w); ok {
 		return c.warmSubflow(s, w, k, ids)
 	}
@@ -218,7 +222,7 @@ func (c *Client) connect(s *Stream, w Way, ids *atomic.Uint32) *subflow {
 	took := time.Since(begin)
 	hello, seal, open, err := c.introduce(ctx, conn)
 	id := ids.Add(1)
-	if err != nil || id > 0xffff {
+	if err != nil || id > math.MaxUint16 {
 		conn.Close()
 		return nil
 	}

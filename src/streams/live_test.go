@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net"
 	"runtime"
@@ -377,5 +378,30 @@ func BenchmarkDown(b *testing.B) {
 			}
 			s.Abort()
 		})
+	}
+}
+
+// TestNoNumbersLeft: a stream that has had all the subflows that have numbers dials no more.
+func TestNoNumbersLeft(t *testing.T) {
+	b := newBed(t, mirror)
+	s, err := b.client.Open(b.ways(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Abort()
+	dialled := false
+	way := Way{Dial: func(context.Context) (net.Conn, error) {
+		dialled = true
+		return nil, errors.New("refused")
+	}}
+	var ids atomic.Uint32
+	ids.Store(math.MaxUint16 - 1)
+	if b.client.connect(s, way, &ids) != nil || !dialled {
+		t.Error("the last number was not tried")
+	}
+	dialled = false
+	ids.Store(math.MaxUint16)
+	if b.client.connect(s, way, &ids) != nil || dialled {
+		t.Error("dialled without a number")
 	}
 }
