@@ -1,18 +1,31 @@
 package portal
 
 import (
+	"context"
 	"os"
+	"runtime"
 	"runtime/debug"
+	"time"
 
 	"mpproxy/src/park"
 )
 
-// proxyGC is how much garbage the runtime lets gather beside what is in use, in percent of that: connections that wait are much
-// that stays, and what each of them needed at its begin would take as much again.
-const proxyGC = 50
+const (
+	// proxyGC is how much garbage the runtime lets gather beside what is in use, in percent of that: connections that wait are
+	// much that stays, and what each of them needed at its begin would take as much again. Where much is in use it is less, so that
+	// the garbage is about proxyGarbage bytes, but not below leastGC: each collection looks at all that is in use.
+	proxyGC      = 50
+	leastGC      = 15
+	proxyGarbage = 6 * mebibyte
+	// tidyLook is how often it is looked whether memory is to be given back, tidyMany by how many the connections that wait must
+	// be others than the last time, and by which part of them: so that it is done seldom, however many there are.
+	tidyLook = time.Second
+	tidyMany = 256
+	tidyPart = 8
+)
 
-// idle is where proxied connections wait that carry nothing. It is made for the first of them; nil, and a goroutine waits with
-// each, where the system does not allow it.
+// idle is where proxied connections wait that carry nothing. It is made when the first part of the proxy asks for it, at the
+// program's start; nil, and a goroutine waits with each, where the system does not allow it.
 func (p *running) idle() *park.Lot {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -26,8 +39,49 @@ func (p *running) idle() *park.Lot {
 		p.parking = lot
 		if os.Getenv("GOGC") == "" {
 			debug.SetGCPercent(proxyGC)
+			p.group.start(funcTask{"memory of idle connections", func(ctx context.Context) error { return keepTidy(ctx, lot.Parked) }})
 		}
 		p.undo = append(p.undo, lot.Close)
 	}
 	return p.parking
+}
+
+// keepTidy gives memory back to the system when many connections have come to rest, or gone, and lets less garbage gather then.
+func keepTidy(ctx context.Context, parked func() int) error {
+	every := time.NewTicker(tidyLook)
+	defer every.Stop()
+	var t tidier
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-every.C:
+		}
+		if t.due(parked()) {
+			debug.FreeOSMemory()
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			debug.SetGCPercent(percentFor(m.HeapAlloc))
+		}
+	}
+}
+
+// percentFor is how much garbage may gather beside so many bytes that are in use, in percent of those.
+func percentFor(used uint64) int {
+	return int(max(leastGC, min(proxyGC, 100*proxyGarbage/max(used, 1))))
+}
+
+// tidier says when memory is to be given back: not while connections come and go.
+type tidier struct{ last, done int }
+
+// due is asked every tidyLook with how many connections wait.
+func (t *tidier) due(parked int) bool {
+	much := func(a, b int) bool { return max(a-b, b-a) >= max(tidyMany, max(a, b)/tidyPart) }
+	calm := !much(parked, t.last)
+	t.last = parked
+	if !calm || !much(parked, t.done) {
+		return false
+	}
+	t.done = parked
+	return true
 }
