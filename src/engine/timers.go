@@ -89,6 +89,9 @@ func (t *Tunnel) refresh(now mono.Time) {
 			continue
 		}
 		rtt := max(p.Sent.RTT.Min(), p.Sent.Busy()) + p.Sent.Reordered()
+		if p.Competing() {
+			rtt = max(rtt, p.Sent.Flight())
+		}
 		if first || rtt < best {
 			best = rtt
 		}

@@ -93,7 +93,7 @@ type Path struct {
 	Transport              string    `json:"transport"`
 	State                  PathState `json:"state"`
 	Congestion             string    `json:"congestion"`       // congestion control in use, for what this side sends
-	CongestionPhase        string    `json:"congestion_phase"` // what it does now
+	CongestionPhase        string    `json:"congestion_phase"` // what it does now; compete: others fill the queue, the delay is not bounded
 	Local                  string    `json:"local"`            // address:port
 	Remote                 string    `json:"remote"`
 	RateBitsPerSecond      uint64    `json:"rate_bits_per_second"` // estimate of what it can carry in the direction this side sends

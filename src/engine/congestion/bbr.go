@@ -60,6 +60,8 @@ type BBR struct {
 	floorAt   mono.Time // when the queue was last seen (nearly) empty
 	idleGain  bool
 	handshake time.Duration
+
+	rival rival
 }
 
 // NewBBR returns a controller that paces its first window over the given round trip (that of the handshake; 0 if unknown),
@@ -89,14 +91,24 @@ func (b *BBR) Resume(bandwidth int64) {
 // Searching reports start-up.
 func (b *BBR) Searching() bool { return b.state == startup }
 
+// Competing reports that others keep the queue full, and that the path holds its own in it.
+func (b *BBR) Competing() bool { return b.rival.on() }
+
 // State names the phase.
-func (b *BBR) State() string { return b.state.String() }
+func (b *BBR) State() string {
+	if b.rival.on() {
+		return "compete"
+	}
+	return b.state.String()
+}
 
 // Bandwidth is the capacity estimate.
 func (b *BBR) Bandwidth() int64 { return b.bandwidth.get() }
 
-// PacingRate is the estimate times the phase's gain.
-func (b *BBR) PacingRate() int64 {
+// PacingRate is the estimate times the phase's gain, or more while others fill the queue.
+func (b *BBR) PacingRate() int64 { return b.rival.pace(b.pace()) }
+
+func (b *BBR) pace() int64 {
 	bw := b.bandwidth.get()
 	if bw == 0 {
 		return perSecond(InitialWindow, min(b.handshake, initialSpread))
@@ -114,8 +126,10 @@ func (b *BBR) PacingRate() int64 {
 	return max(rate, perSecond(MTU, time.Second/4))
 }
 
-// Window is two bandwidth-delay products and what acknowledgements lag behind.
-func (b *BBR) Window() int64 {
+// Window is two bandwidth-delay products and what acknowledgements lag behind, or more while others fill the queue.
+func (b *BBR) Window() int64 { return b.rival.share(b.window()) }
+
+func (b *BBR) window() int64 {
 	bw := b.bandwidth.get()
 	if bw == 0 {
 		return InitialWindow
@@ -125,7 +139,7 @@ func (b *BBR) Window() int64 {
 		least = MinWindowSlow
 	}
 	if b.state == floor {
-		return max(b.bdp()/2, least)
+		return max(bytesIn(bw, b.rival.floor(b.minRTT))/2, least)
 	}
 	w := b.bdp()*windowGain/100 + bytesIn(bw, ackLag(b.rtt))
 	if b.state == startup {
@@ -179,6 +193,13 @@ func (b *BBR) OnAck(s Sample) {
 		b.endRound(s)
 	}
 	b.step(s)
+	if s.Crowded {
+		b.rival.begin(s, b.window())
+	}
+	if b.rival.onAck(s) {
+		b.enter(s.Now, floor) // of what is taken for the floor of the delay, a part is our own queue
+		b.gain = 100
+	}
 	if s.Round {
 		b.roundRate, b.anyRate, b.roundAcked, b.roundLost = 0, 0, 0, 0
 	}

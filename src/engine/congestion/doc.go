@@ -51,6 +51,8 @@ type Sample struct {
 	Deviation time.Duration
 	// RoundQueue is the smallest queue delay measured over the last whole round.
 	RoundQueue time.Duration
+	// Crowded says that others have just been found to fill the queue: it stays although less is sent than the path carries.
+	Crowded bool
 }
 
 // Controller is a congestion control algorithm for one path.

@@ -70,6 +70,25 @@ const (
 	// saturatedRounds in which delivery lags behind sending while a queue stands show what the link carries.
 	saturatedRounds = 2
 
+	// rivalFlows is how many flows the path competes as: one with as much again for it to grow into.
+	rivalFlows = 2
+	// rivalLife bounds the mode, for the case that no trial tells.
+	rivalLife = 60 * time.Second
+	// rivalGone is the round trip in percent of what it was before, below which the others have gone. The mode begins above 225.
+	rivalGone = 175
+	// rivalEvery is the time between trials. Each costs what rivalLess leaves of the window for rivalRounds rounds: one for the
+	// queue to shrink, one to measure. It must not be so much that CoDel drops what waits meanwhile.
+	rivalEvery  = 10 * time.Second
+	rivalLess   = 75
+	rivalRounds = 2
+	// rivalAlone is the rate in percent of that before, that says "alone": with half of the link 89 are left, with a tenth 82.
+	rivalAlone = 95
+	// rivalSure trials in a row must say so.
+	rivalSure = 2
+	// rivalBan is for how long the mode stays off after that, the first time and at most.
+	rivalBan     = 30 * time.Second
+	rivalBanMost = 5 * time.Minute
+
 	// fullSlack is how much of a window may be free for it to count as used: pacing and whole packets never fill it.
 	fullSlack = 3 * MTU
 	// deliveryRounds is after how many round trips an old delivery rate begins to be forgotten.

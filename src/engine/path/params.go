@@ -48,6 +48,12 @@ const (
 	floorStuck    = 3 * time.Millisecond
 	floorStuckMax = 8 * time.Millisecond
 
+	// crowdLeast is the least queue, beside crowdTimes quarters of the floor of the round trip and crowdNoise deviations, that is
+	// others' for sure. In a queue of one bandwidth-delay product nobody starves.
+	crowdLeast = 30 * time.Millisecond
+	crowdTimes = 5
+	crowdNoise = 6
+
 	// tailMin is the least pause after which the end of a burst is followed by a probe.
 	tailMin = 3 * time.Millisecond
 

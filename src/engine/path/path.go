@@ -119,6 +119,7 @@ type Path struct {
 	lossShare int64 // lost of sent in 1/65536, smoothed
 	lost      uint64
 	drain     drain
+	crowded   bool // others were found to fill the queue
 	held      bool
 	heldUntil mono.Time // also afterwards
 }
@@ -281,6 +282,7 @@ func (p *Path) learn(now mono.Time, r *recovery.Result) {
 		Rate: r.Rate, SendRate: r.SendRate, AppLimited: r.Limited, Span: r.Span, Round: r.Round,
 		RTT: p.Sent.RTT.Smoothed(), Flight: p.Sent.Flight(), Busy: p.Sent.Busy(), MinRTT: p.Sent.RTT.Min(),
 		Queue: p.Queue(now), RoundQueue: r.RoundQueue, Deviation: p.Sent.Delay.Deviation(),
+		Crowded: p.takeCrowded(),
 	})
 	p.Sent.Hasty = p.CC.Searching()
 	if r.Round {
@@ -304,41 +306,6 @@ func (p *Path) noteFates(now mono.Time, r *recovery.Result) {
 	for i := range r.Lost {
 		p.Gaps.Note(r.Lost[i].Sent, false)
 	}
-}
-
-// drain watches whether a queue shrinks as it must when less is sent than the path can carry.
-type drain struct {
-	began   time.Duration // the queue at the beginning; 0 while nothing is watched
-	drained time.Duration // how much of it must have gone
-	last    mono.Time
-}
-
-// checkFloor notices a queue that does not shrink though less is sent than arrives: the path itself has become longer,
-// jitters more than it did, or others fill its queue.
-func (p *Path) checkFloor(now mono.Time, r *recovery.Result) {
-	d := &p.drain
-	standing := p.Sent.Delay.Above()
-	stuck := max(floorStuck, min(p.Sent.RTT.Min()/8, floorStuckMax))
-	bandwidth := p.CC.Bandwidth()
-	if p.CC.Searching() || standing < stuck || r.Rate == 0 || bandwidth == 0 || r.Rate*100 < r.SendRate*97 {
-		*d = drain{}
-		return
-	}
-	if d.began == 0 {
-		*d = drain{began: standing, last: now}
-		return
-	}
-	if spare := bandwidth - r.SendRate; spare*100 > bandwidth*8 {
-		d.drained += time.Duration(int64(now.Sub(d.last)) / 1024 * (spare * 1024 / bandwidth))
-	}
-	d.last = now
-	if d.drained < max(d.began/2, stuck) {
-		return
-	}
-	if standing > d.began-d.drained/2 {
-		p.Sent.Delay.Rebase(now)
-	}
-	*d = drain{}
 }
 
 // Queue predicts the delay that the path's queue adds to a packet sent now.

@@ -127,6 +127,9 @@ func NewSender(cfg Config) *Sender {
 	return s
 }
 
+// End sends nothing more than what has been sent already.
+func (s *Sender) End() { s.limit = min(s.limit, max(s.nxt, 1)) }
+
 // Done reports whether everything has been acknowledged.
 func (s *Sender) Done() bool { return s.open && s.una >= s.limit }
 
