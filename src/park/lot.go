@@ -37,6 +37,7 @@ type Ticket uint64
 type Lot struct {
 	epoll *os.File
 	raw   syscall.RawConn
+	begin time.Time
 	mu    sync.Mutex // guards what follows
 	spots []spot
 	free  []uint32
@@ -48,8 +49,8 @@ type Lot struct {
 // spot is one place.
 type spot struct {
 	conn  syscall.RawConn
-	waker Waker // nil: free
-	until time.Time
+	waker Waker  // nil: free
+	until int64  // in nanoseconds after the lot's begin; 0: never
 	turn  uint32 // tells those apart who had it
 }
 
@@ -64,7 +65,7 @@ func New() (*Lot, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make lot for idle connections: %w", err)
 	}
-	l := &Lot{epoll: os.NewFile(uintptr(fd), "epoll")}
+	l := &Lot{epoll: os.NewFile(uintptr(fd), "epoll"), begin: time.Now()}
 	if l.raw, err = l.epoll.SyscallConn(); err != nil {
 		_ = l.epoll.Close()
 		return nil, fmt.Errorf("make lot for idle connections: %w", err)
@@ -114,7 +115,10 @@ func (l *Lot) Park(conn syscall.RawConn, until time.Time, w Waker) (Ticket, erro
 		return 0, fmt.Errorf("park connection: %w", err)
 	}
 	l.free = l.free[:len(l.free)-1]
-	s.conn, s.waker, s.until = conn, w, until
+	s.conn, s.waker, s.until = conn, w, 0
+	if !until.IsZero() {
+		s.until = max(1, int64(until.Sub(l.begin)))
+	}
 	l.taken++
 	if l.timer == nil {
 		l.timer = time.AfterFunc(lookTime, l.lookAgain)
@@ -130,6 +134,11 @@ func (l *Lot) arm(fd int, event *unix.EpollEvent) (err error) {
 		}
 	})
 	return errors.Join(failed, err)
+}
+
+// forget takes a socket out of the set that is about to be closed while a copy of it lives on.
+func (l *Lot) forget(fd int) {
+	_ = l.raw.Control(func(epoll uintptr) { _ = unix.EpollCtl(int(epoll), unix.EPOLL_CTL_DEL, fd, nil) }) // it may not be there
 }
 
 // Leave takes a parking back. It reports whether that was in time: else the waker has been, or is being, woken.
@@ -181,7 +190,7 @@ func (l *Lot) watch() {
 
 // Look wakes at once those whose connections were closed, or whose time has come.
 func (l *Lot) Look() {
-	now := time.Now()
+	now := int64(time.Since(l.begin))
 	var wake []Waker
 	l.mu.Lock()
 	for at := range l.spots {
@@ -189,7 +198,7 @@ func (l *Lot) Look() {
 		if s.waker == nil {
 			continue
 		}
-		if l.over || !s.until.IsZero() && now.After(s.until) || s.conn.Control(func(uintptr) {}) != nil {
+		if l.over || s.until != 0 && now > s.until || s.conn.Control(func(uintptr) {}) != nil {
 			wake = append(wake, l.vacate(Ticket(uint64(at)<<32|uint64(s.turn))))
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"weak"
+
+	"mpproxy/src/park"
 )
 
 // overLinks knows the proxy's connections over each link, so that they end when the link is not to be used any more: a
@@ -14,9 +16,9 @@ import (
 type overLinks struct {
 	mu    sync.Mutex
 	held  map[string]bool
-	at    map[string]string                      // the device of each link that was found
-	conns map[string][]weak.Pointer[net.TCPConn] // who has one closes it; this only knows of those that still are
-	purge map[string]int                         // the number from which on the closed ones are looked for
+	at    map[string]string                    // the device of each link that was found
+	conns map[string][]weak.Pointer[park.Conn] // who has one closes it; this only knows of those that still are
+	purge map[string]int                       // the number from which on the closed ones are looked for
 }
 
 // purgeFrom is the least number of connections of a link at which it is looked whether they still are.
@@ -31,11 +33,16 @@ func (o *overLinks) dial(ctx context.Context, link, device string, d *net.Dialer
 		return nil, fmt.Errorf("connect over %s: it is paused, its data cap is used up, or %s is not its device any more", link, device)
 	}
 	conn, err := d.DialContext(ctx, "tcp", to)
-	if tcp, ok := conn.(*net.TCPConn); ok && !o.add(link, device, tcp) {
-		_ = tcp.Close()
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return conn, err
+	}
+	held := park.NewConn(tcp)
+	if !o.add(link, device, held) {
+		_ = held.Close()
 		return nil, fmt.Errorf("connect over %s: it is not used any more", link)
 	}
-	return conn, err
+	return held, nil
 }
 
 func (o *overLinks) allows(link, device string) bool {
@@ -51,18 +58,18 @@ func (o *overLinks) allowed(link, device string) bool {
 }
 
 // add notes a connection; false: the link was held meanwhile, or has another device.
-func (o *overLinks) add(link, device string, conn *net.TCPConn) bool {
+func (o *overLinks) add(link, device string, conn *park.Conn) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.allowed(link, device) {
 		return false
 	}
 	if o.conns == nil {
-		o.conns, o.purge = make(map[string][]weak.Pointer[net.TCPConn]), make(map[string]int)
+		o.conns, o.purge = make(map[string][]weak.Pointer[park.Conn]), make(map[string]int)
 	}
 	o.conns[link] = append(o.conns[link], weak.Make(conn))
 	if len(o.conns[link]) > max(purgeFrom, o.purge[link]) {
-		o.conns[link] = slices.DeleteFunc(o.conns[link], func(p weak.Pointer[net.TCPConn]) bool { return p.Value() == nil })
+		o.conns[link] = slices.DeleteFunc(o.conns[link], func(p weak.Pointer[park.Conn]) bool { return p.Value() == nil })
 		o.purge[link] = 2 * len(o.conns[link])
 	}
 	return true

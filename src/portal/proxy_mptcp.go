@@ -151,7 +151,7 @@ func (k knownLink) dialMPTCP(ctx context.Context) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if tcp, ok := conn.(*net.TCPConn); ok {
+	if tcp, ok := conn.(interface{ MultipathTCP() (bool, error) }); ok {
 		if multipath, err := tcp.MultipathTCP(); err == nil && multipath {
 			return conn, nil
 		}

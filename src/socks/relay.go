@@ -83,23 +83,32 @@ type relay struct {
 	done   func(up, down uint64)
 	sides  [2]side
 	ways   [2]direction // from the first to the second, and back
+	mu     sync.Mutex   // guards what directions say of their rest
 }
 
 // side is one of the two streams.
 type side struct {
 	Stream
-	tcp *net.TCPConn    // nil: another kind
+	tcp *park.Conn      // nil: another kind
 	raw syscall.RawConn // of tcp
 }
 
 func sideOf(s Stream) side {
+	s = Slimmable(s)
 	out := side{Stream: s}
-	if tcp, ok := s.(*net.TCPConn); ok {
-		if raw, err := tcp.SyscallConn(); err == nil {
-			out.tcp, out.raw = tcp, raw
-		}
+	if tcp, ok := s.(*park.Conn); ok {
+		out.tcp, out.raw = tcp, tcp.Raw()
 	}
 	return out
+}
+
+// Slimmable makes a TCP connection one that takes little memory while it is relayed and nothing moves; others are returned
+// as they are. The TCP connection is not to be used by itself any more.
+func Slimmable(s Stream) Stream {
+	if tcp, ok := s.(*net.TCPConn); ok {
+		return park.NewConn(tcp)
+	}
+	return s
 }
 
 // broken reports that a side has failed, rather than ended.
@@ -119,6 +128,7 @@ var (
 
 // run moves one direction, until nothing comes for a while, or to its end, which it tells the other side.
 func (d *direction) run() {
+	d.awake()
 	if d.to.tcp != nil {
 		_ = d.to.tcp.SetWriteDeadline(time.Now().Add(stallLook)) // it fails if it is closed, as will all else
 	}
@@ -145,9 +155,7 @@ func (d *direction) run() {
 	// It failed: the other direction ends too, and both clients see a reset where that is what happened.
 	abort(d.to.Stream)
 	abort(d.from.Stream)
-	for i := range d.ways {
-		d.ways[i].rouse()
-	}
+	d.rouse()
 	d.end()
 }
 
@@ -167,14 +175,14 @@ func (r *relay) expired() bool { return time.Since(r.start)-time.Duration(r.acti
 type direction struct {
 	*relay
 	to, from *side
-	total    uint64    // bytes so far
-	reads    time.Time // the read deadline that is set
-	size     int       // how much is copied at a time
-	fluent   int       // how often the target has taken all that it was given, without being waited for
-	copies   bool      // the kernel does not splice these two
-	portion  int       // how much is spliced at a time: what this machine does in a moment
+	total    uint64        // bytes so far
+	reads    time.Duration // the read deadline that is set, after the relay's start
+	size     int           // how much is copied at a time
+	fluent   int           // how often the target has taken all that it was given, without being waited for
+	portion  int           // how much is spliced at a time: what this machine does in a moment
 	patience time.Duration
-	mu       sync.Mutex  // guards what follows
+	copies   bool        // the kernel does not splice these two
+	resting  bool        // until something comes; under the relay's lock, as what follows
 	parked   park.Ticket // 0: it is not parked
 }
 
@@ -186,9 +194,9 @@ func (d *direction) move() (int, error) {
 		d.patience = max(d.patience, firstPatience)
 		wait = min(wait, d.patience)
 	}
-	if now := time.Now(); d.reads.Sub(now) < wait/2 {
-		d.reads = now.Add(wait)
-		if err := d.from.SetReadDeadline(d.reads); err != nil {
+	if now := time.Since(d.start); d.reads-now < wait/2 {
+		d.reads = now + wait
+		if err := d.from.SetReadDeadline(d.start.Add(d.reads)); err != nil {
 			return 0, err
 		}
 	}

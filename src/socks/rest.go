@@ -4,39 +4,82 @@ import (
 	"context"
 	"net"
 	"time"
+
+	"mpproxy/src/park"
 )
 
-// rest lets the direction go on without a goroutine until something comes; false: it cannot.
+// rest lets the direction go on without a goroutine until something comes; false: it cannot. Once both rest their connections
+// are slim.
 func (d *direction) rest() bool {
 	if d.lot == nil {
 		return false
 	}
-	d.reads, d.patience = time.Time{}, 0
-	if d.from.raw == nil {
-		r, ok := d.from.Stream.(Rester)
-		return ok && r.Rest(d)
-	}
+	d.reads, d.patience = 0, 0
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	ticket, err := d.lot.Park(d.from.raw, d.start.Add(time.Duration(d.active.Load())+d.idle), d)
-	d.parked = ticket
-	if err != nil {
+	if other := d.other(); other.resting {
+		d.from.slim(d.lot)
+		// Where the other direction waits nobody may be slimmed; if it is just being woken, it stays as it is.
+		if d.to.tcp != nil && !d.to.tcp.IsSlim() && d.lot.Leave(other.parked) {
+			d.to.slim(d.lot)
+			if !other.park() {
+				other.Wake()
+			}
+		}
+	}
+	if d.from.raw == nil {
+		r, ok := d.from.Stream.(Rester)
+		d.resting = ok && r.Rest(d)
+	} else if d.resting = d.park(); !d.resting {
 		d.patience = lastPatience // a goroutine waits on
 	}
+	return d.resting
+}
+
+// park waits for what comes on a TCP connection; with the lock held.
+func (d *direction) park() bool {
+	var err error
+	d.parked, err = d.lot.Park(d.from.raw, d.start.Add(time.Duration(d.active.Load())+d.idle), d)
 	return err == nil
+}
+
+// other is the other direction.
+func (d *direction) other() *direction {
+	if d == &d.ways[0] {
+		return &d.ways[1]
+	}
+	return &d.ways[0]
+}
+
+// slim has a TCP connection take little memory; if it cannot, it stays as it is.
+func (s *side) slim(lot *park.Lot) {
+	if s.tcp != nil {
+		_ = s.tcp.Slim(lot)
+	}
 }
 
 // Wake implements park.Waker.
 func (d *direction) Wake() { go d.run() }
 
-// rouse wakes the direction if it is parked: what it waits for was closed, of which the kernel says nothing. Other streams
-// say so by themselves.
-func (d *direction) rouse() {
+// awake ends the rest.
+func (d *direction) awake() {
 	d.mu.Lock()
-	parked := d.parked
-	d.mu.Unlock()
-	if d.lot != nil && d.lot.Leave(parked) {
-		d.Wake()
+	defer d.mu.Unlock()
+	d.resting = false
+}
+
+// rouse wakes directions that are parked: what they wait for was closed, of which the kernel says nothing. Other streams say
+// so by themselves.
+func (r *relay) rouse() {
+	if r.lot == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range r.ways {
+		if d := &r.ways[i]; r.lot.Leave(d.parked) {
+			d.Wake()
+		}
 	}
 }
 
@@ -59,6 +102,9 @@ func (s *Server) relay(ctx context.Context, conn *net.TCPConn, to Address, out S
 				return
 			}
 		}
-		Begin(s.Lot, conn, out, s.Idle, over)
+		in := park.NewConn(conn)
+		out = Slimmable(out)
+		s.exchange(conn, in, out)
+		Begin(s.Lot, in, out, s.Idle, over)
 	}
 }

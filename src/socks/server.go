@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"slices"
@@ -102,7 +103,7 @@ type Server struct {
 		active                                                atomic.Int64
 	}
 	mu     sync.Mutex
-	open   map[net.Conn]*Connection
+	open   map[io.Closer]*Connection
 	asking map[netip.Addr]int // how many have not asked for anything yet, by address
 	asked  int                // those of all addresses
 	wg     sync.WaitGroup
@@ -116,6 +117,7 @@ type Connection struct {
 	Since time.Time // when it came
 	// Out leads to the destination, or to who came to a Bind; nil before it stands, and for other commands.
 	Out    Stream
+	in     io.Closer // the client's connection
 	asking bool
 }
 
@@ -139,7 +141,7 @@ func NewServer(o Options) *Server {
 	if o.Way == nil {
 		o.Way = func() uint64 { return 0 }
 	}
-	s := &Server{Options: o, open: make(map[net.Conn]*Connection), asking: make(map[netip.Addr]int)}
+	s := &Server{Options: o, open: make(map[io.Closer]*Connection), asking: make(map[netip.Addr]int)}
 	s.SetMax(o.MaxConnections)
 	s.SetUsers(o.Users)
 	s.SetAllow(o.Allow)
@@ -168,9 +170,9 @@ func (s *Server) SetUsers(users map[string]string) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for conn, c := range s.open {
+	for _, c := range s.open {
 		if _, known := sums[c.User]; c.User != "" && sums != nil && !known {
-			c.end(conn)
+			c.end()
 		}
 	}
 	s.users = sums
@@ -198,8 +200,8 @@ func (s *Server) Connections(most int) (list []Connection) {
 }
 
 // end closes what a client has, so that nobody waits for either side; with the server's lock held.
-func (c *Connection) end(conn net.Conn) {
-	_ = conn.Close()
+func (c *Connection) end() {
+	_ = c.in.Close()
 	if c.Out != nil {
 		abort(c.Out)
 	}
@@ -222,7 +224,18 @@ func (s *Server) note(ctx context.Context, conn net.Conn, change func(*Connectio
 	}
 	s.hasAsked(c)
 	if change(c); ctx.Err() != nil {
-		c.end(conn)
+		c.end()
+	}
+}
+
+// exchange has a client's connections be known by what they are in from now on.
+func (s *Server) exchange(conn *net.TCPConn, in *park.Conn, out Stream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.open[conn]; c != nil {
+		delete(s.open, conn)
+		c.in, c.Out = in, out
+		s.open[in] = c
 	}
 }
 
@@ -326,7 +339,7 @@ func (s *Server) admit(ctx context.Context, conn *net.TCPConn, handle handler) {
 		_ = conn.Close()
 		return
 	}
-	c := &Connection{From: from.AddrPort(), Since: time.Now()}
+	c := &Connection{From: from.AddrPort(), Since: time.Now(), in: conn}
 	s.mu.Lock()
 	fits := s.asks(c)
 	if fits {
@@ -346,19 +359,19 @@ func (s *Server) admit(ctx context.Context, conn *net.TCPConn, handle handler) {
 	s.wg.Add(1)
 	go func() {
 		if rest := handle(ctx, conn, Client{From: from.AddrPort()}); rest != nil {
-			rest(func() { s.leave(conn, c) })
+			rest(func() { s.leave(c) })
 		} else {
-			s.leave(conn, c)
+			s.leave(c)
 		}
 	}()
 }
 
 // leave is a client's end.
-func (s *Server) leave(conn *net.TCPConn, c *Connection) {
-	_ = conn.Close()
+func (s *Server) leave(c *Connection) {
 	s.mu.Lock()
+	_ = c.in.Close()
 	s.hasAsked(c)
-	delete(s.open, conn)
+	delete(s.open, c.in)
 	s.mu.Unlock()
 	s.counts.active.Add(-1)
 	s.wg.Done()
@@ -368,8 +381,8 @@ func (s *Server) leave(conn *net.TCPConn, c *Connection) {
 func (s *Server) closeAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for conn, c := range s.open {
-		c.end(conn)
+	for _, c := range s.open {
+		c.end()
 	}
 	s.rouse()
 }

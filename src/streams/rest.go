@@ -59,6 +59,9 @@ func (k *subflow) settle() bool {
 		k.seal.Rest()
 	}
 	s.conn.Rest()
+	if k.slim != nil && !k.writing {
+		_ = k.slim.Slim(s.lot) // as it is it works, too
+	}
 	ticket, err := s.lot.Park(k.raw, time.Time{}, k)
 	k.parked = ticket
 	if err != nil {

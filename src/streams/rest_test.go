@@ -9,13 +9,15 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"mpproxy/src/park"
 )
 
 // restBed is a bed whose client's subflows can be cut.
 type restBed struct {
 	*bed
 	mu    sync.Mutex
-	conns []net.Conn // of the client's subflows
+	conns []*park.Conn // of the client's subflows
 	far   chan *Stream
 }
 
@@ -35,8 +37,12 @@ func (r *restBed) open(t *testing.T, subflows int) (near, far *Stream) {
 			c, err := plain(ctx)
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			r.conns = append(r.conns, c)
-			return c, err
+			if err != nil {
+				return nil, err
+			}
+			k := park.NewConn(c.(*net.TCPConn))
+			r.conns = append(r.conns, k)
+			return k, nil
 		}
 	}
 	near, err := r.client.Open(ways)
@@ -166,7 +172,7 @@ func TestParkedSubflowDies(t *testing.T) {
 		r.mu.Lock()
 		made := len(r.conns)
 		_ = r.conns[made-1].Close()
-		_ = r.conns[made-2].(*net.TCPConn).CloseWrite()
+		_ = r.conns[made-2].CloseWrite()
 		r.mu.Unlock()
 		both(t, near, far)
 		settle(t, func() bool { r.mu.Lock(); defer r.mu.Unlock(); return len(r.conns) == made+2 })

@@ -56,6 +56,7 @@ func (s *Server) closeAll() {
 
 // ServeConn serves one connection until its end. Strangers hear nothing.
 func (s *Server) ServeConn(ctx context.Context, conn net.Conn) {
+	conn = slimmable(conn)
 	over := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
@@ -65,6 +66,7 @@ func (s *Server) ServeConn(ctx context.Context, conn net.Conn) {
 
 // begin serves a connection until its end, which it tells, if somebody wants to know, or until nothing comes for a while.
 func (s *Server) begin(ctx context.Context, conn net.Conn, ended func()) {
+	conn = slimmable(conn)
 	s.strangers.enter(conn)
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	k, stream, err := s.welcome(ctx, conn)

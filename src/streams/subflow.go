@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mpproxy/src/mpp"
+	"mpproxy/src/park"
 )
 
 // subflow is one TCP connection of a stream.
@@ -22,6 +23,7 @@ type subflow struct {
 	name    string
 	rtt     time.Duration // as setting it up showed, or 0
 	conn    net.Conn
+	slim    *park.Conn      // conn, if it can be slim
 	raw     syscall.RawConn // of conn; nil: it has none
 	seal    *mpp.Sealer
 	open    *mpp.Opener
@@ -37,9 +39,20 @@ type subflow struct {
 	tuning
 }
 
+// slimmable is a connection that takes little memory while nothing comes, if it can; a TCP connection is not to be used by
+// itself any more then.
+func slimmable(conn net.Conn) net.Conn {
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		return park.NewConn(tcp)
+	}
+	return conn
+}
+
 func newSubflow(conn net.Conn, id uint16, name string, seal *mpp.Sealer, open *mpp.Opener) *subflow {
 	prepare(conn)
+	conn = slimmable(conn)
 	k := &subflow{id: id, name: name, conn: conn, seal: seal, open: open}
+	k.slim, _ = conn.(*park.Conn)
 	if c, ok := conn.(syscall.Conn); ok {
 		k.raw, _ = c.SyscallConn() // without it no goroutine is spared
 	}
