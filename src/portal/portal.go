@@ -163,6 +163,7 @@ func (p *running) startControl(handler control.Handler, tunnels func() []named) 
 		lately.remember(Event{At: time.Now().Unix(), Kind: "safe_mode", Text: p.mode.why})
 	}
 	p.group.start(funcTask{"recent", lately.run})
+	p.group.start(funcTask{"memory of idle connections", func(ctx context.Context) error { return keepTidy(ctx, p.parked) }})
 	desk := &Desk{ConfigFile: p.ConfigFile, Running: true, Log: p.log, recent: lately, jobsOf: p.jobs, next: handler}
 	p.group.start(control.NewServer(p.Socket, desk.Handle))
 }

@@ -39,11 +39,21 @@ func (p *running) idle() *park.Lot {
 		p.parking = lot
 		if os.Getenv("GOGC") == "" {
 			debug.SetGCPercent(proxyGC)
-			p.group.start(funcTask{"memory of idle connections", func(ctx context.Context) error { return keepTidy(ctx, lot.Parked) }})
 		}
 		p.undo = append(p.undo, lot.Close)
 	}
 	return p.parking
+}
+
+// parked is how many connections wait.
+func (p *running) parked() int {
+	p.mu.Lock()
+	lot := p.parking
+	p.mu.Unlock()
+	if lot == nil || os.Getenv("GOGC") != "" {
+		return 0
+	}
+	return lot.Parked()
 }
 
 // keepTidy gives memory back to the system when many connections have come to rest, or gone, and lets less garbage gather then.
