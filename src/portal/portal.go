@@ -133,6 +133,7 @@ func (p *running) start(hangup <-chan os.Signal) {
 		p.group.start(&dirWatch{path: p.cfg.Portal.Remote.PeersDir, changed: changed})
 	}
 	p.group.start(funcTask{"reload", func(ctx context.Context) error { return p.follow(ctx, hangup, changed) }})
+	p.group.start(funcTask{"memory of idle connections", func(ctx context.Context) error { return keepTidy(ctx, p.parked) }})
 }
 
 // atEnd notes what is to be taken back.
@@ -163,7 +164,6 @@ func (p *running) startControl(handler control.Handler, tunnels func() []named) 
 		lately.remember(Event{At: time.Now().Unix(), Kind: "safe_mode", Text: p.mode.why})
 	}
 	p.group.start(funcTask{"recent", lately.run})
-	p.group.start(funcTask{"memory of idle connections", func(ctx context.Context) error { return keepTidy(ctx, p.parked) }})
 	desk := &Desk{ConfigFile: p.ConfigFile, Running: true, Log: p.log, recent: lately, jobsOf: p.jobs, next: handler}
 	p.group.start(control.NewServer(p.Socket, desk.Handle))
 }
