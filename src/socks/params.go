@@ -47,6 +47,11 @@ const (
 	lastPatience  = 2 * time.Second
 	// udpPeers bounds the destinations of an association.
 	udpPeers = 1024
+	// maxLookUps bounds the names that an association looks up at a time, keptBytes what waits for them: some resolvers take seconds
+	// to say no. A name that failed is not asked again before failedAgain: clients repeat themselves.
+	maxLookUps  = 8
+	keptBytes   = 64 << 10
+	failedAgain = 5 * time.Second
 	// lateAnswers is how long a socket that is not the right one any more still hears answers.
 	lateAnswers = 5 * time.Second
 	// acceptPause is how long to wait when the system has no more descriptors.

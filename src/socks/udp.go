@@ -26,7 +26,9 @@ type association struct {
 	way    uint64         // that outer takes
 	port   netip.AddrPort // of the client, once it is known
 	peers  map[netip.AddrPort]struct{}
-	names  map[string]netip.AddrPort
+	names  map[string]answer
+	asked  map[string][][]byte // what waits for names that are being looked up
+	kept   int                 // bytes of it
 }
 
 // associate relays datagrams for as long as the TCP connection stands.
@@ -38,8 +40,10 @@ func (s *Server) associate(ctx context.Context, conn *net.TCPConn, client Client
 	}
 	defer inner.Close()
 	a := &association{s: s, client: client.From.Addr().Unmap(), inner: inner,
-		peers: make(map[netip.AddrPort]struct{}), names: make(map[string]netip.AddrPort)}
+		peers: make(map[netip.AddrPort]struct{}), names: make(map[string]answer)}
 	defer a.wg.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop() // names that are being looked up
 	defer a.end()
 	if _, err := a.socket(); err != nil {
 		return err
@@ -119,15 +123,11 @@ func datagrams(c *net.UDPConn, space int, each func(b []byte, n int, from netip.
 // out carries the client's datagrams.
 func (a *association) out(ctx context.Context) {
 	datagrams(a.inner, 0, func(b []byte, n int, from netip.AddrPort) {
-		if sent, ok := a.carry(ctx, b[:n], from); ok {
-			a.s.counts.up.Add(uint64(sent))
-		} else {
-			a.s.counts.dropped.Add(1)
-		}
+		a.count(a.carry(ctx, b[:n], from))
 	})
 }
 
-// carry sends one datagram on.
+// carry sends one datagram on, or keeps it until it can be.
 func (a *association) carry(ctx context.Context, b []byte, from netip.AddrPort) (sent int, ok bool) {
 	if !a.mine(from) {
 		return 0, false
@@ -136,16 +136,14 @@ func (a *association) carry(ctx context.Context, b []byte, from netip.AddrPort) 
 	if err != nil {
 		return 0, false
 	}
-	outer, err := a.socket()
-	if err != nil {
-		return 0, false // there is no way for them now
+	if _, err := a.socket(); err != nil {
+		return 0, false // there is no way for them now; and with a new way names are looked up again
 	}
-	at, ok := a.target(ctx, to)
-	if !ok {
-		return 0, false
+	at, wait := a.target(ctx, to, payload)
+	if !at.IsValid() {
+		return 0, wait
 	}
-	sent, err = outer.WriteToUDPAddrPort(payload, at)
-	return sent, err == nil
+	return a.send(payload, at)
 }
 
 // mine reports whether the datagram is the client's: from its address, and always from the same port.
@@ -156,31 +154,6 @@ func (a *association) mine(from netip.AddrPort) bool {
 		a.port = from
 	}
 	return a.port == from
-}
-
-// target resolves and checks, and remembers whom to expect answers from.
-func (a *association) target(ctx context.Context, to Address) (netip.AddrPort, bool) {
-	a.mu.Lock()
-	at, known := a.names[to.String()]
-	a.mu.Unlock()
-	if !known {
-		look, cancel := context.WithTimeout(ctx, hopTime)
-		all, err := resolve(look, a.s.Resolve, a.s.GuardUDP, a.s.Names, to)
-		cancel()
-		if err != nil {
-			return netip.AddrPort{}, false
-		}
-		at = all[0]
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.names) >= udpPeers || len(a.peers) >= udpPeers {
-		clear(a.names)
-		clear(a.peers)
-	}
-	a.names[to.String()] = at
-	a.peers[at] = struct{}{}
-	return at, true
 }
 
 // in carries answers back, of those who were asked.
