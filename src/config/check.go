@@ -31,7 +31,7 @@ func (l *loader) checkLocal() {
 		l.found.fail(at, "needs at least one enabled remote section (the server), with public_key and endpoint")
 	}
 	if r := c.EnabledRemotes(); c.Portal.Enabled && len(r) > 1 {
-		l.found.warn(l.at("remote", r[1].Name, ""), "is not used: this version uses one server, the first that is enabled")
+		l.found.warn(l.at("remote", r[1].Name, ""), "is not used for the tunnel: this version has one server for it, the first of the lowest priority that is enabled")
 	}
 	if c.Portal.Enabled && len(c.EnabledLinks()) == 0 {
 		l.found.fail(at, "needs at least one enabled link section (an Internet connection), with interface")
@@ -51,14 +51,22 @@ func (l *loader) checkLinks() {
 		if c.Portal.Congestion != CongestionNone && link.Congestion == CongestionNone && c.Portal.Scheduler != SchedulerWeighted {
 			l.found.fail(l.at("link", link.Name, "congestion"), "'none' works with scheduler 'weighted' only")
 		}
+		known := true
 		for _, name := range link.Remotes {
 			if !slices.ContainsFunc(c.Remotes, func(r Remote) bool { return r.Name == name }) {
+				known = false
 				at := l.at("link", link.Name, "remote")
 				at.Value = name
 				l.found.fail(at, "there is no remote section of this name")
 			}
 		}
-		if !link.Enabled || link.Interface == "" {
+		if !link.Enabled {
+			continue
+		}
+		if r := c.EnabledRemotes(); known && len(r) > 0 && !link.Uses(r[0].Name) {
+			l.found.fail(l.at("link", link.Name, "remote"), "leaves out '%s', the tunnel's server, which this version cannot; switch the link off instead", r[0].Name)
+		}
+		if link.Interface == "" {
 			continue
 		}
 		if other, ok := devices[link.Interface]; ok {

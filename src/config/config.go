@@ -1,5 +1,10 @@
 package config
 
+import (
+	"cmp"
+	"slices"
+)
+
 // Config is a whole configuration: checked, with all defaults filled in. It is never changed after Load; slices in it
 // are shared and must not be written to.
 type Config struct {
@@ -15,7 +20,8 @@ type Config struct {
 	Peers   []Peer // role remote: of the main file, then of peers.d by file name; also disabled ones
 }
 
-// EnabledRemotes returns the remotes that are switched on, in the file's order.
+// EnabledRemotes returns the remotes that are switched on: the lowest priority first, equal ones in the file's order. The tunnel's
+// server is the first.
 func (c *Config) EnabledRemotes() []Remote {
 	var out []Remote
 	for _, r := range c.Remotes {
@@ -23,6 +29,7 @@ func (c *Config) EnabledRemotes() []Remote {
 			out = append(out, r)
 		}
 	}
+	slices.SortStableFunc(out, func(a, b Remote) int { return cmp.Compare(a.Priority, b.Priority) })
 	return out
 }
 

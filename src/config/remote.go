@@ -7,7 +7,7 @@ type Remote struct {
 	PublicKey    Key
 	PresharedKey SecretKey // zero: none
 	Endpoints    []HostPort
-	Priority     int // lower first; equal: the measured best
+	Priority     int // lower first; of equals the first
 	Standby      Standby
 	Family       Family
 	TLSName      string
