@@ -15,12 +15,12 @@ func bare(kind, more string) (text string) {
 		"remote": remotes + "\tlist endpoint 'vps.example.org'\n", "link": "\toption interface 'wan'\n", "socks": "", "user": "", "route": "\tlist dest '*'\n",
 		"relay": "\toption address '192.0.2.7'\n", "rule": "\toption target 'tunnel'\n",
 	}
-	role, names := "local", []string{"remote", "link", "socks", "user", "route", "relay", "rule"}
+	role, names := "local'", []string{"remote", "link", "socks", "user", "route", "relay", "rule"}
 	if kind == "peer" || kind == "server" {
-		role, names = "remote", []string{"peer"}
+		role, names = "remote'\n\toption peers_dir 'DIR/peers.d'", []string{"peer"}
 		sections["peer"] = fmt.Sprintf("\toption public_key '%s'\n\toption address '10.99.0.2'\n", key(2))
 	}
-	text = "config portal 'main'\n\toption role '" + role + "'\n\toption secrets_dir 'DIR/secrets'\n\toption peers_dir 'DIR/peers.d'\n"
+	text = "config portal 'main'\n\toption role '" + role + "\n\toption secrets_dir 'DIR/secrets'\n"
 	if kind == "portal" || kind == "server" {
 		text += more
 	}

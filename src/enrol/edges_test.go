@@ -31,7 +31,7 @@ func TestAddressesThatWait(t *testing.T) {
 		}
 	}
 	one := k.issue(Order{})
-	k.at += waitingLife
+	k.at += 60
 	if d := k.Judge(config.Key{6}, one.Proof()); d.OK {
 		t.Errorf("%s belongs to a router that may still come", d.Peer.Address)
 	}
