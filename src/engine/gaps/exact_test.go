@@ -101,9 +101,13 @@ func TestExpectedFor(t *testing.T) {
 // TestForgottenInTime: three gaps that did not come end a period, as soon as all is known of the third; fewer do not, however often.
 func TestForgottenInTime(t *testing.T) {
 	const known = 110*ms + longest*slot + judged*slot // after a gap should have begun
-	for name, p := range map[string]*pulse{"just learned": learned(), "kept": learned()} {
+	for name, p := range map[string]*pulse{"just learned": learned(), "kept": learned(), "after a pause": learned()} {
 		last := 2
-		if name == "kept" {
+		switch name {
+		case "after a pause":
+			last, p.at = 7, hour+7*15*second-second
+			p.until(last, 3*second, regular(last, last+1)...)
+		case "kept":
 			for last = 5; last < 40; last += 3 { // two are left out, one comes
 				if p.until(last, 3*second, regular(last, last+1)...); p.period == 0 {
 					t.Fatalf("forgotten before gap %d", last)
@@ -149,9 +153,13 @@ func TestOthersDoNotCount(t *testing.T) {
 		silent = append(silent, span{at, 200 * ms})
 	}
 	silent = append(silent, span{hour + 45*second + 200*ms, 50 * ms}) // right after one
-	p.until(11, 5*second, silent...)
-	if period, long := p.Period(); period != 15*second || long != 100*ms {
-		t.Errorf("period %v, length %v", period, long)
+	for n := 3; n < 11; n++ {
+		for _, at := range []time.Duration{4, 9, 14} {
+			p.until(n, at*second, silent...)
+			if period, long := p.Period(); period != 15*second || long != 100*ms {
+				t.Errorf("gap %d, %d s: period %v, length %v", n, at, period, long)
+			}
+		}
 	}
 }
 
