@@ -20,8 +20,8 @@ type copies struct {
 	head, n int
 }
 
-// secondPath is where a packet of f about to go over p for the first time goes, too, by the choice of what is sent twice, or by a rule: the soonest
-// of the other paths that take it, none of a higher metric; nil if it goes over p only.
+// secondPath is where a packet of f about to go over p for the first time goes, too, by the choice of what is sent twice, or by a
+// rule: the soonest of the other paths that take it, none of a higher metric; nil if it goes over p only.
 func (t *Tunnel) secondPath(now mono.Time, f *flowq.Flow, p *path.Path, load *recovery.Payload) (second *path.Path) {
 	var secondAt time.Duration
 	level, judged, named := path.CopyNothing, false, false

@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -136,7 +137,8 @@ func TestGapsOfCells(t *testing.T) {
 					t.Errorf("%s link %d: gap %d from %v to %v", c.Name, i, j, g.From.Sub(start), g.To.Sub(start))
 				}
 			}
-			if n := len(gaps); n != 0 && mono.Time(start).Add(c.Settle+c.Measure) > gaps[n-1].From.Add(handoverEvery) {
+			silent := strings.HasPrefix(c.Name, "gap ") && (i == 0 || strings.HasSuffix(c.Name, "both"))
+			if n := len(gaps); silent != (n > 0) || n != 0 && mono.Time(start).Add(c.Settle+c.Measure) > gaps[n-1].From.Add(handoverEvery) {
 				t.Errorf("%s link %d: %d gaps are too few", c.Name, i, n)
 			}
 		}
