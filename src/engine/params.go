@@ -75,6 +75,23 @@ const (
 	challengeFrameBytes = 9
 	// probeBytes is the size of a path's first probes: room for the answers before the address is proven.
 	probeBytes = 1200
+
+	// jointMemory is how long ago the other path may have taken a queue for its own delay for the two to be suspected.
+	jointMemory = 5 * time.Second
+	// jointRounds is how long a trial lasts: one round trip for the queue to go, one to see it, one for acknowledgements that are late.
+	jointRounds = 3
+	// jointLeast, beside jointNoise deviations, is the least delay that counts; jointShare of the round trip above its floor, in
+	// percent, must go: with others in the queue three quarters of our part of it go.
+	jointLeast = 5 * time.Millisecond
+	jointNoise = 4
+	jointShare = 60
+	// jointBelief is for how long a trial is believed, jointAgain after what time the next lets the floor of the delay be seen, which
+	// is forgotten after ten seconds.
+	jointBelief = time.Minute
+	jointAgain  = 8 * time.Second
+	// jointPause to jointPauseMost is the time between trials that find nothing.
+	jointPause     = 10 * time.Second
+	jointPauseMost = 5 * time.Minute
 )
 
 // Params are what a Tunnel is made with.

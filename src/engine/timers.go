@@ -81,6 +81,7 @@ func (t *Tunnel) refresh(now mono.Time) {
 	t.chooseMetric()
 	t.sched.Refresh(t.eligible)
 	t.measureGain(now)
+	t.joint.refresh(now, t.paths)
 	var best, slowest, back time.Duration
 	var capacity int64
 	first, lossy, searching := true, false, false

@@ -166,6 +166,9 @@ func (r *tracing) path(now mono.Time, p *path.Path) {
 	l.Int("sent", p.Sent.Total())
 	l.Int("received", int64(received))
 	l.Int("lost", int64(p.Lost()))
+	if p.Shared(now) {
+		l.Int("shared", 1)
+	}
 	r.end()
 }
 

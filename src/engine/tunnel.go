@@ -31,6 +31,7 @@ type Tunnel struct {
 	replay  map[uint32]*session.Replay
 	others  map[uint32]*session.Replay // numbers of packets without a lane that came by repairs or copies
 	copies  map[uint32]*copies
+	joint   joint
 	twice   twice
 	came    came
 	offset  *recovery.Offset

@@ -61,6 +61,8 @@ type BBR struct {
 	idleGain  bool
 	handshake time.Duration
 
+	letGo bool // the floor is asked for by LetGo
+
 	rival rival
 }
 
@@ -90,6 +92,15 @@ func (b *BBR) Resume(bandwidth int64) {
 
 // Searching reports start-up.
 func (b *BBR) Searching() bool { return b.state == startup }
+
+// LetGo empties the queue, as far as it is ours, whatever is taken for the floor of the delay. Start-up goes on.
+func (b *BBR) LetGo(now mono.Time) {
+	if b.state == startup {
+		return
+	}
+	b.enter(now, floor)
+	b.gain, b.letGo = 100, true
+}
 
 // Competing reports that others keep the queue full, and that the path holds its own in it.
 func (b *BBR) Competing() bool { return b.rival.on() }
@@ -139,7 +150,11 @@ func (b *BBR) window() int64 {
 		least = MinWindowSlow
 	}
 	if b.state == floor {
-		return max(bytesIn(bw, b.rival.floor(b.minRTT))/2, least)
+		w := bytesIn(bw, b.rival.floor(b.minRTT)) / 2
+		if b.letGo {
+			w = min(w, bytesIn(bw, b.rtt)/4)
+		}
+		return max(w, least)
 	}
 	w := b.bdp()*windowGain/100 + bytesIn(bw, ackLag(b.rtt))
 	if b.state == startup {
@@ -409,7 +424,7 @@ func (b *BBR) startCruise(now mono.Time) {
 }
 
 func (b *BBR) enter(now mono.Time, to state) {
-	b.known = true
+	b.known, b.letGo = true, false
 	b.state, b.entered, b.rounds, b.saturated = to, now, 0, 0
 }
 

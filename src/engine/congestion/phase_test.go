@@ -256,3 +256,28 @@ func TestWindowOfCruising(t *testing.T) {
 	slow := cruising(t, 20_000, 20*ms)
 	slow.want("least window", slow.b.Window(), int64(MinWindowSlow))
 }
+
+// LetGo leaves a quarter of what a round trip holds, whatever is taken for the floor of the delay, for a round; start-up goes on.
+func TestLetGo(t *testing.T) {
+	const rate = 1_250_000
+	b := NewBBR(1, 40*time.Millisecond, 1)
+	if b.LetGo(1); !b.Searching() {
+		t.Error("start-up was given up")
+	}
+	b.bandwidth.set(rate)
+	b.enter(1, cruise)
+	s := Sample{Now: 2, Acked: 50_000, Rate: rate, SendRate: rate, RTT: 200 * time.Millisecond, MinRTT: 190 * time.Millisecond, Flight: 200 * time.Millisecond}
+	b.OnAck(s)
+	b.LetGo(s.Now)
+	if got, want := b.Window(), int64(rate/5/4); got != want || b.State() != "floor" {
+		t.Errorf("%s, window %d, want %d", b.State(), got, want)
+	}
+	s.Now, s.Round = s.Now.Add(200*time.Millisecond), true
+	if b.OnAck(s); b.State() == "floor" || b.Window() < rate/5 {
+		t.Errorf("a round later: %s, window %d", b.State(), b.Window())
+	}
+	b.enter(s.Now, floor)
+	if got := b.Window(); got <= rate/5/4 {
+		t.Errorf("the floor that is not asked for has a window of %d", got)
+	}
+}

@@ -1,6 +1,7 @@
 package path
 
 import (
+	"math"
 	"time"
 
 	"mpproxy/src/engine/mono"
@@ -17,6 +18,7 @@ type drain struct {
 // checkFloor notices a queue that does not shrink though less is sent than arrives: the path itself has become longer,
 // jitters more than it did, or others fill its queue.
 func (p *Path) checkFloor(now mono.Time, r *recovery.Result) {
+	p.lowest = min(p.lowest, p.Sent.Delay.Floor()+r.RoundQueue)
 	d := &p.drain
 	standing := p.Sent.Delay.Above()
 	stuck := max(floorStuck, min(p.Sent.RTT.Min()/8, floorStuckMax))
@@ -36,7 +38,10 @@ func (p *Path) checkFloor(now mono.Time, r *recovery.Result) {
 	if d.drained < max(d.began/2, stuck) {
 		return
 	}
-	if standing > d.began-d.drained/2 {
+	if standing > d.began-d.drained/2 && !p.Shared(now) {
+		if standing > max(rebasedLeast, rebasedNoise*p.Sent.Delay.Deviation()) {
+			p.rebased = now
+		}
 		p.crowded = crowded(standing, p.Sent.RTT.Min(), p.Sent.Delay.Deviation())
 		p.Sent.Delay.Rebase(now)
 	}
@@ -55,6 +60,27 @@ func (p *Path) takeCrowded() bool {
 	p.crowded = false
 	return was
 }
+
+// Rebased is when a standing queue was last taken for the path's own delay, if it was more than jitter makes; 0: never.
+func (p *Path) Rebased() mono.Time { return p.rebased }
+
+// LetGo empties the path's queue, as far as it is ours, if the congestion control can do that; Lowest tells what came of it.
+func (p *Path) LetGo(now mono.Time) {
+	p.lowest = math.MaxInt64
+	if c, ok := p.CC.(interface{ LetGo(now mono.Time) }); ok {
+		c.LetGo(now)
+	}
+}
+
+// Lowest is the least delay that stood for a whole round since LetGo, on the scale of Sent.Delay; far off before there was one.
+func (p *Path) Lowest() time.Duration { return p.lowest }
+
+// Share tells that the path shares its bottleneck with another of ours: until then a queue that does not shrink is taken for ours,
+// however little the path itself sends.
+func (p *Path) Share(until mono.Time) { p.shares = until }
+
+// Shared reports that it does.
+func (p *Path) Shared(now mono.Time) bool { return now < p.shares }
 
 // Competing reports that the path holds its own in a queue that others fill, at the cost of the delay.
 func (p *Path) Competing() bool {

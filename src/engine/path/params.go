@@ -54,6 +54,10 @@ const (
 	crowdTimes = 5
 	crowdNoise = 6
 
+	// rebasedLeast, beside rebasedNoise deviations, is the least queue taken for the path's own delay that may be another path's.
+	rebasedLeast = 8 * time.Millisecond
+	rebasedNoise = 4
+
 	// tailMin is the least pause after which the end of a burst is followed by a probe.
 	tailMin = 3 * time.Millisecond
 

@@ -120,6 +120,9 @@ type Path struct {
 	lost      uint64
 	drain     drain
 	crowded   bool // others were found to fill the queue
+	rebased   mono.Time
+	lowest    time.Duration // delay since LetGo
+	shares    mono.Time     // until then
 	held      bool
 	heldUntil mono.Time // also afterwards
 }

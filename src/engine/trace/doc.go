@@ -18,7 +18,8 @@
 //	path    a look at a path, every 20 ms while it is used: path, link, state (opening, up, suspect, down),
 //	        phase (the congestion control's), rate (pacing), bandwidth (estimate), window, flight, packets (on the way),
 //	        queue (predicted wait in the path), delay (one-way, above the path's floor), deviation, rtt, rtt_min,
-//	        loss (percent), and since the path was opened: sent and received (bytes), lost (packets)
+//	        loss (percent), and since the path was opened: sent and received (bytes), lost (packets); shared, if it shares its
+//	        bottleneck with another
 //	queue   a look at what waits for a path: backlog, packets, wait (the longest that a packet sent since the last look
 //	        had stood), flows, spread (flows over several paths), repairs (waiting), and since the tunnel was made:
 //	        dropped, marked, sent_packets
