@@ -74,8 +74,8 @@ const (
 	rivalFlows = 2
 	// rivalLife bounds the mode, for the case that no trial tells.
 	rivalLife = 60 * time.Second
-	// rivalGone is the round trip in percent of what it was before, below which the others have gone. The mode begins above 225.
-	rivalGone = 175
+	// rivalGone is the round trip in percent of what it was before, below which the others have gone. The mode begins above 175.
+	rivalGone = 130
 	// rivalEvery is the time between trials. Each costs what rivalLess leaves of the window for rivalRounds rounds: one for the
 	// queue to shrink, one to measure. It must not be so much that CoDel drops what waits meanwhile.
 	rivalEvery  = 10 * time.Second

@@ -22,7 +22,7 @@ const (
 	crowdedRate = 1_250_000
 	crowdedWay  = 40 * time.Millisecond
 	// crowdedLeast is the round trip with as much more as BBR's own window makes it here, where nothing is paced.
-	crowdedLeast = 50 * time.Millisecond
+	crowdedLeast = 60 * time.Millisecond
 )
 
 func newCrowdedLink(t *testing.T, others int64) *crowdedLink {

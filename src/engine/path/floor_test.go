@@ -12,10 +12,10 @@ func TestCrowd(t *testing.T) {
 		standing, floor, deviation time.Duration
 		want                       bool
 	}{
-		{31 * ms, 10 * ms, ms, true},
-		{29 * ms, 10 * ms, ms, false},
-		{51 * ms, 40 * ms, ms, true},
-		{49 * ms, 40 * ms, ms, false},
+		{51 * ms, 10 * ms, ms, true},
+		{49 * ms, 10 * ms, ms, false},
+		{76 * ms, 100 * ms, ms, true},
+		{74 * ms, 100 * ms, ms, false},
 		{91 * ms, 40 * ms, 15 * ms, true},
 		{89 * ms, 40 * ms, 15 * ms, false},
 	} {

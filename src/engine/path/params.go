@@ -49,9 +49,9 @@ const (
 	floorStuckMax = 8 * time.Millisecond
 
 	// crowdLeast is the least queue, beside crowdTimes quarters of the floor of the round trip and crowdNoise deviations, that is
-	// others' for sure. In a queue of one bandwidth-delay product nobody starves.
-	crowdLeast = 30 * time.Millisecond
-	crowdTimes = 5
+	// others' for sure. Where the queue holds one bandwidth-delay product or less, and little in time, nobody starves.
+	crowdLeast = 50 * time.Millisecond
+	crowdTimes = 3
 	crowdNoise = 6
 
 	// rebasedLeast, beside rebasedNoise deviations, is the least queue taken for the path's own delay that may be another path's.
