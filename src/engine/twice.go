@@ -56,7 +56,7 @@ func (w *twice) refresh(now mono.Time, capacity int64, searching bool) {
 
 // SetTwice has flows sent twice, each packet on two paths, as long as they are small: judge is asked with the first packet of each,
 // and anew with the next one of those that are known. Their answers follow, for the server is told. nil: none is. Paths that
-// carry no copies (path.Use) carry none of these.
+// carry no copies (path.Use) carry none of these. For judge's duties see flowq.Queue.SetJudge.
 func (t *Tunnel) SetTwice(judge func(flowq.Info) bool) { t.queue.SetJudge(judge) }
 
 // named reports that a packet of f goes over a second path because a rule says so: one that does not wait in a backlog, as

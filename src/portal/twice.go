@@ -51,7 +51,8 @@ func (t *twiceRules) any() bool {
 	return slices.ContainsFunc(t.rules, func(r config.Rule) bool { return r.Duplicate })
 }
 
-// judge finds the first rule that names a flow, of which this is a packet.
+// judge finds the first rule that names a flow, of which this is a packet. The tunnel's packets wait meanwhile, so what it asks the
+// kernel is bounded: mostAsked a second, and nothing for askAgain after a question that was not answered.
 func (t *twiceRules) judge(info flowq.Info) bool {
 	source, known := netip.Addr{}, false
 	for i := range t.rules {

@@ -88,7 +88,10 @@ func (q *Queue) SetRTT(single, spread, ahead time.Duration) {
 // SetCapacity tells what all paths together carry, in bits per second; a host may use 20 % of it as urgent. 0 means not known: no limit.
 func (q *Queue) SetCapacity(bitsPerSecond float64) { q.hosts.setCapacity(bitsPerSecond) }
 
-// SetJudge has each flow judged by the next packet of it that comes: judge says whether it is to be sent twice. nil: none is.
+// SetJudge has each flow judged by the next packet of it that comes: judge says whether it is to be sent twice. nil: none is. It is
+// called within Enqueue, once for each flow, and the packets behind wait for it: whoever sets one that has to ask somebody bounds
+// how often it asks and how long it waits. It must not use the Queue. To have the verdict come with the packet would cost a look
+// into the table of flows for each packet outside, to know whether its flow is new.
 func (q *Queue) SetJudge(judge func(Info) bool) { q.judge, q.judges = judge, q.judges+1 }
 
 // KeyOf returns the key that a packet's flow has, or would have.
