@@ -201,13 +201,14 @@ func TestProxyOnlyRelays(t *testing.T) {
 	startPortals(t, l)
 	go generous(listenIn(t, l, "server", ServerAddress+":8081"), 20<<20)
 	rate := download(t, l, ServerAddress+":8081", 20<<20, cancel)
-	least := 15e6 * plainShare
+	s := proxyStatus(t, l.Router)
+	alone := 20e6 * plainShare
 	late := max(l.Links[0].Lateness(), l.Links[1].Lateness())
-	if late > 50*time.Millisecond { // a machine that stalls is slow by itself: relays, portals and links are all on it
-		least /= 2
+	if late > 50*time.Millisecond { // a machine that stalls is slow by itself: what is left carries less here than it could
+		alone = min(alone, download(t, l, ServerAddress+":8081", 20<<20, nil))
 	}
-	t.Logf("%.1f Mbit/s with a relay that dies in the middle, links late by at most %v", rate/1e6, late)
-	if s := proxyStatus(t, l.Router); s.Multipath != 1 || s.Fallbacks != 0 || rate < least {
+	t.Logf("%.1f Mbit/s with a relay that dies in the middle, %.1f the other alone, links late by at most %v", rate/1e6, alone/1e6, late)
+	if s.Multipath != 1 || s.Fallbacks != 0 || rate < 0.75*alone {
 		t.Errorf("%.1f Mbit/s, %+v", rate/1e6, s)
 	}
 }
