@@ -38,12 +38,16 @@ func (j *joint) refresh(now mono.Time, paths []*path.Path) {
 	case len(j.suspects) > 0 || now < j.next:
 		return
 	}
+	asked := false
 	for _, p := range paths {
-		if suspected(now, p) {
-			j.suspects = append(j.suspects, suspect{p, p.Sent.Delay.Floor() + p.Sent.Delay.Above()})
+		rebased := p.Rebased() != 0 && now.Sub(p.Rebased()) < jointMemory
+		if !p.Usable() || p.Competing() || !rebased && !p.Shared(now) {
+			continue
 		}
+		asked = asked || rebased || p.Sent.Delay.Above() > noticeable(p)
+		j.suspects = append(j.suspects, suspect{p, p.Sent.Delay.Floor() + p.Sent.Delay.Above()})
 	}
-	if len(j.suspects) < 2 {
+	if !asked || len(j.suspects) < 2 {
 		j.suspects = j.suspects[:0]
 		return
 	}
@@ -55,37 +59,28 @@ func (j *joint) refresh(now mono.Time, paths []*path.Path) {
 	j.ends = now.Add(jointRounds * longest)
 }
 
-// suspected reports that the path may have a queue that is partly another's of ours.
-func suspected(now mono.Time, p *path.Path) bool {
-	if !p.Usable() || p.Competing() {
-		return false
-	}
-	rebased := p.Rebased() != 0 && now.Sub(p.Rebased()) < jointMemory
-	return rebased || p.Shared(now) && p.Sent.Delay.Above() > noticeable(p)
-}
-
 // noticeable is a delay that is neither jitter nor what the congestion control keeps standing anyway.
 func noticeable(p *path.Path) time.Duration {
 	return max(jointLeast, jointNoise*p.Sent.Delay.Deviation())
 }
 
-// judge ends a trial.
+// judge ends a trial: those whose delay fell share something, if they are not alone in it.
 func (j *joint) judge(now mono.Time) {
-	fell := 0
+	var fell []*path.Path
 	for _, s := range j.suspects {
 		standing := s.path.Sent.RTT.Smoothed() - s.path.Sent.RTT.Min()
 		if s.delay-s.path.Lowest() > max(noticeable(s.path), standing*jointShare/100) {
-			fell++
+			fell = append(fell, s.path)
 		}
+		s.path.Share(now)
 	}
-	until := now
-	if fell > 1 {
-		until, j.pause = now.Add(jointBelief), jointAgain
+	if len(fell) > 1 {
+		j.pause = jointAgain
+		for _, p := range fell {
+			p.Share(now.Add(jointBelief))
+		}
 	} else {
 		j.pause = min(max(2*j.pause, jointPause), jointPauseMost)
-	}
-	for _, s := range j.suspects {
-		s.path.Share(until)
 	}
 	j.suspects, j.next = j.suspects[:0], now.Add(j.pause)
 }
