@@ -105,10 +105,11 @@ func TestWakes(t *testing.T) {
 	w.wait(t, "what was there before")
 	_, _, raw = pair(t)
 	begin := time.Now()
-	if _, err := l.Park(raw, begin.Add(100*time.Millisecond), w); err != nil {
+	const late = lookTime + 100*time.Millisecond // so that one look is not enough
+	if _, err := l.Park(raw, begin.Add(late), w); err != nil {
 		t.Fatal(err)
 	}
-	if w.wait(t, "time"); time.Since(begin) < 100*time.Millisecond {
+	if w.wait(t, "time"); time.Since(begin) < late {
 		t.Error("too early")
 	}
 	if l.Parked() != 0 {

@@ -28,10 +28,12 @@ const (
 	// idleStreams is how many idle connections are measured; MPPROXY_IDLE sets another number. The target is 10,000.
 	idleStreams = 300
 	// idleBytes is what both ends of one may take of the heap together, over two subflows; the test's own ends of it are in
-	// it: 10 to 11 KiB were measured. Less than idleLeast it cannot be: then something else went meanwhile.
-	idleBytes, idleLeast = 13 << 10, 6 << 10
-	// idleDirectBytes and idleDirectLeast are the same for a direct connection: 2.0 KiB were measured.
-	idleDirectBytes, idleDirectLeast = 3 << 10, 1 << 10
+	// it, about 2 KiB: 10.0 KiB were measured. Less than idleLeast it cannot be: then something else went meanwhile.
+	idleBytes, idleLeast = 11 << 10, 6 << 10
+	// idleDirectBytes and idleDirectLeast are the same for a direct connection: 1.4 KiB were measured.
+	idleDirectBytes, idleDirectLeast = 1600, 700
+	// usedBytes is what a connection has carried each way before it is idle: enough that what sending takes would show.
+	usedBytes = 100_000
 	// idlers is for how many idle connections there may be a goroutine: those that are just looked after.
 	idlers = 4
 	// busyStreams are those that move busyLength bytes each at the same time, through pools that are as small for them as
@@ -252,7 +254,7 @@ func TestBusyConnections(t *testing.T) {
 	}
 }
 
-// use sends a byte each way, and returns the far end.
+// use sends something each way, and returns the far end.
 func (p *proxyPair) use(t *testing.T, c net.Conn) net.Conn {
 	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
 	if _, err := c.Write([]byte{1}); err != nil {
@@ -273,11 +275,16 @@ func (p *proxyPair) use(t *testing.T, c net.Conn) net.Conn {
 	if _, err := io.ReadFull(peer, make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := peer.Write([]byte{2}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
-		t.Fatal(err)
+	data := make([]byte, usedBytes)
+	for _, ends := range [][2]net.Conn{{peer, c}, {c, peer}} {
+		sent := make(chan error, 1)
+		go func() { _, err := ends[0].Write(data); sent <- err }()
+		if _, err := io.CopyN(io.Discard, ends[1], usedBytes); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-sent; err != nil {
+			t.Fatal(err)
+		}
 	}
 	return peer
 }

@@ -63,7 +63,7 @@ func Relay(a, b Stream, idle time.Duration) (up, down uint64) {
 // direction in which nothing moves.
 func Begin(lot *park.Lot, a, b Stream, idle time.Duration, done func(up, down uint64)) {
 	r := &relay{lot: lot, idle: idle, start: time.Now(), done: done, sides: [2]side{sideOf(a), sideOf(b)}}
-	if r.sides[0].raw == nil && r.sides[1].raw == nil {
+	if r.sides[0].tcp == nil && r.sides[1].tcp == nil {
 		r.lot = nil // nobody would look at the clock
 	}
 	r.left.Store(2)
@@ -89,17 +89,13 @@ type relay struct {
 // side is one of the two streams.
 type side struct {
 	Stream
-	tcp *park.Conn      // nil: another kind
-	raw syscall.RawConn // of tcp
+	tcp *park.Conn // nil: another kind
 }
 
 func sideOf(s Stream) side {
 	s = Slimmable(s)
-	out := side{Stream: s}
-	if tcp, ok := s.(*park.Conn); ok {
-		out.tcp, out.raw = tcp, tcp.Raw()
-	}
-	return out
+	tcp, _ := s.(*park.Conn)
+	return side{Stream: s, tcp: tcp}
 }
 
 // Slimmable makes a TCP connection one that takes little memory while it is relayed and nothing moves; others are returned
@@ -117,7 +113,7 @@ func (s *side) broken() bool {
 		return f.Err() != nil
 	}
 	failed := false
-	return s.raw != nil && (s.raw.Control(func(fd uintptr) { failed = polled(fd, 0) }) != nil || failed)
+	return s.tcp != nil && (s.tcp.Raw().Control(func(fd uintptr) { failed = polled(fd, 0) }) != nil || failed)
 }
 
 // errIdle means that nothing moved for too long, errGone that the other side, which nobody was reading from, has failed.
@@ -177,13 +173,13 @@ type direction struct {
 	to, from *side
 	total    uint64        // bytes so far
 	reads    time.Duration // the read deadline that is set, after the relay's start
-	size     int           // how much is copied at a time
-	fluent   int           // how often the target has taken all that it was given, without being waited for
-	portion  int           // how much is spliced at a time: what this machine does in a moment
+	size     int32         // how much is copied at a time
+	fluent   uint32        // how often the target has taken all that it was given, without being waited for
+	portion  int32         // how much is spliced at a time: what this machine does in a moment
+	copies   bool          // the kernel does not splice these two
+	resting  bool          // until something comes; under the relay's lock, as parked
 	patience time.Duration
-	copies   bool        // the kernel does not splice these two
-	resting  bool        // until something comes; under the relay's lock, as what follows
-	parked   park.Ticket // 0: it is not parked
+	parked   park.Ticket // see resting; 0: it is not parked
 }
 
 // move waits until there is something, and moves what has come; none and no error mean the end. os.ErrDeadlineExceeded
@@ -201,12 +197,12 @@ func (d *direction) move() (int, error) {
 		}
 	}
 	switch {
-	case d.to.raw != nil && d.from.raw != nil && !d.copies:
+	case d.to.tcp != nil && d.from.tcp != nil && !d.copies:
 		n, err := d.splice()
 		if d.copies = errors.Is(err, errNoSplice); !d.copies && !errors.Is(err, errNoPipe) {
 			return n, err
 		}
-	case d.from.raw == nil:
+	case d.from.tcp == nil:
 		if w, ok := d.from.Stream.(Waiter); ok {
 			if err := w.WaitReadable(); err != nil {
 				return 0, err
@@ -233,14 +229,14 @@ func (d *direction) move() (int, error) {
 
 // room waits until the target takes something, and says how much should be read for it.
 func (d *direction) room() (int, error) {
-	if d.to.raw != nil {
+	if d.to.tcp != nil {
 		switch {
 		case d.fluent == 0:
 			d.size = slowBytes
 		case d.fluent%slowChunks == 0:
-			d.size = d.to.portion()
+			d.size = int32(d.to.portion())
 		}
-		return d.size, d.roomy()
+		return int(d.size), d.roomy()
 	}
 	room, ok := d.to.Stream.(Roomer)
 	if !ok {
@@ -258,7 +254,7 @@ func (d *direction) room() (int, error) {
 // hold, and bytes take up to twice their length.
 func (s *side) portion() int {
 	holds := 0
-	_ = s.raw.Control(func(fd uintptr) { holds, _ = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF) }) // if not: 0
+	_ = s.tcp.Raw().Control(func(fd uintptr) { holds, _ = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF) }) // if not: 0
 	return min(max(holds/6, slowBytes), copyBytes)
 }
 
@@ -287,7 +283,7 @@ func (d *direction) patiently(f func() error) error {
 // roomy waits until the target's socket has room, and no buffer or pipe waits for it.
 func (d *direction) roomy() error {
 	return d.patiently(func() error {
-		return d.to.raw.Write(func(fd uintptr) bool {
+		return d.to.tcp.Raw().Write(func(fd uintptr) bool {
 			if polled(fd, unix.POLLOUT) {
 				return true
 			}
@@ -305,7 +301,7 @@ func (d *direction) write(buf *[copyBytes]byte, n int) (err error) {
 			buffers.Put(buf)
 		}
 	}()
-	if d.to.raw == nil {
+	if d.to.tcp == nil {
 		_, err = d.to.Write(buf[:n])
 		return err
 	}
@@ -313,7 +309,7 @@ func (d *direction) write(buf *[copyBytes]byte, n int) (err error) {
 	d.fluent++
 	return d.patiently(func() error {
 		var failed error
-		err := d.to.raw.Write(func(fd uintptr) bool {
+		err := d.to.tcp.Raw().Write(func(fd uintptr) bool {
 			for len(data) > 0 {
 				n, err := syscall.Write(int(fd), data)
 				switch {
@@ -340,12 +336,12 @@ func (d *direction) write(buf *[copyBytes]byte, n int) (err error) {
 // fetch waits until there is something and reads it into a buffer, at most so many bytes; the buffer is the caller's to
 // put back, nil if there is only an error.
 func (s *side) fetch(most int) (buf *[copyBytes]byte, n int, err error) {
-	if s.raw == nil {
+	if s.tcp == nil {
 		buf = buffers.Get().(*[copyBytes]byte)
 		n, err = s.Read(buf[:most])
 		return buf, n, err
 	}
-	waitErr := s.raw.Read(func(fd uintptr) bool {
+	waitErr := s.tcp.Raw().Read(func(fd uintptr) bool {
 		buf = buffers.Get().(*[copyBytes]byte)
 		for {
 			if n, err = syscall.Read(int(fd), buf[:most]); !errors.Is(err, syscall.EINTR) {

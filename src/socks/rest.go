@@ -27,7 +27,7 @@ func (d *direction) rest() bool {
 			}
 		}
 	}
-	if d.from.raw == nil {
+	if d.from.tcp == nil {
 		r, ok := d.from.Stream.(Rester)
 		d.resting = ok && r.Rest(d)
 	} else if d.resting = d.park(); !d.resting {
@@ -39,7 +39,7 @@ func (d *direction) rest() bool {
 // park waits for what comes on a TCP connection; with the lock held.
 func (d *direction) park() bool {
 	var err error
-	d.parked, err = d.lot.Park(d.from.raw, d.start.Add(time.Duration(d.active.Load())+d.idle), d)
+	d.parked, err = d.lot.Park(d.from.tcp.Raw(), d.start.Add(time.Duration(d.active.Load())+d.idle), d)
 	return err == nil
 }
 

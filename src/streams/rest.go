@@ -16,7 +16,7 @@ func (s *Stream) Rest(w park.Waker) bool {
 		return false
 	}
 	s.resting = w
-	s.deadline = time.Time{}
+	s.deadline = 0
 	if s.alarm != nil {
 		s.alarm.Stop()
 		s.alarm = nil
@@ -30,7 +30,7 @@ var errParked = errors.New("read subflow: parked")
 // waiting is how a subflow waits for something to read.
 type waiting struct {
 	patience time.Duration // how long a goroutine waits
-	reads    time.Time     // the read deadline that is set
+	reads    time.Duration // the read deadline that is set, after the stream's begin
 	parked   park.Ticket   // under the stream's lock; 0: it is not parked
 }
 
@@ -40,12 +40,12 @@ func (k *subflow) patiently() error {
 		return nil
 	}
 	k.patience = max(firstPatience, min(2*k.patience, lastPatience))
-	now := time.Now()
-	if k.reads.Sub(now) >= k.patience/2 {
+	now := time.Since(k.stream.born)
+	if k.reads-now >= k.patience/2 {
 		return nil
 	}
-	k.reads = now.Add(k.patience)
-	return k.conn.SetReadDeadline(k.reads)
+	k.reads = now + k.patience
+	return k.conn.SetReadDeadline(k.stream.born.Add(k.reads))
 }
 
 // settle has the subflow wait without a goroutine, and keep what it cannot do without; false: its reader is to go on.
@@ -53,14 +53,20 @@ func (k *subflow) settle() bool {
 	s := k.stream
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	k.patience, k.reads = 0, time.Time{}
+	k.patience, k.reads = 0, 0
 	k.open.Rest()
 	if !k.writing {
 		k.seal.Rest()
 	}
 	s.conn.Rest()
-	if k.slim != nil && !k.writing {
-		_ = k.slim.Slim(s.lot) // as it is it works, too
+	return k.park()
+}
+
+// park has the subflow woken by what comes, and slim if nobody writes; false: there is no room. With the stream's lock held.
+func (k *subflow) park() bool {
+	s := k.stream
+	if c, ok := k.conn.(*park.Conn); ok && !k.writing {
+		_ = c.Slim(s.lot) // as it is it works, too
 	}
 	ticket, err := s.lot.Park(k.raw, time.Time{}, k)
 	k.parked = ticket
@@ -68,6 +74,13 @@ func (k *subflow) settle() bool {
 		k.patience = lastPatience
 	}
 	return err == nil
+}
+
+// parkAgain makes a subflow slim to which something was written while it was parked; with the stream's lock held.
+func (k *subflow) parkAgain() {
+	if lot := k.stream.lot; lot != nil && lot.Leave(k.parked) && !k.park() {
+		k.Wake()
+	}
 }
 
 // Wake implements park.Waker.

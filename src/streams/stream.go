@@ -28,11 +28,11 @@ type Stream struct {
 	armed    mono.Time
 	orphan   mono.Time     // since when there is no subflow
 	patience time.Duration // without any
-	deadline time.Time
+	deadline time.Duration // of Read, after born; 0: none
 	alarm    *time.Timer
-	read     bool          // the client has seen the end
 	over     chan struct{} // closed when nothing is to be done any more
 	isOver   bool
+	read     bool   // the client has seen the end
 	ended    func() // called once, when the linger time is over
 	born     time.Time
 }
@@ -60,7 +60,7 @@ func (s *Stream) Read(p []byte) (int, error) {
 			s.changed()
 			return n, err
 		}
-		if !s.deadline.IsZero() && !time.Now().Before(s.deadline) {
+		if s.late() {
 			return 0, os.ErrDeadlineExceeded
 		}
 		s.cond.Wait()
@@ -72,13 +72,16 @@ func (s *Stream) WaitReadable() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for !s.conn.Readable() {
-		if !s.deadline.IsZero() && !time.Now().Before(s.deadline) {
+		if s.late() {
 			return os.ErrDeadlineExceeded
 		}
 		s.cond.Wait()
 	}
 	return nil
 }
+
+// late reports that the read deadline has passed.
+func (s *Stream) late() bool { return s.deadline != 0 && time.Since(s.born) >= s.deadline }
 
 // Write implements io.Writer.
 func (s *Stream) Write(p []byte) (int, error) {
@@ -132,12 +135,13 @@ func (s *Stream) Abort() {
 func (s *Stream) SetReadDeadline(t time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.deadline = t
+	s.deadline = 0
 	if s.alarm != nil {
 		s.alarm.Stop()
 		s.alarm = nil
 	}
 	if !t.IsZero() {
+		s.deadline = max(1, t.Sub(s.born))
 		s.alarm = time.AfterFunc(time.Until(t), func() {
 			s.mu.Lock()
 			s.cond.Broadcast()

@@ -20,10 +20,10 @@ import (
 type subflow struct {
 	stream  *Stream
 	id      uint16
+	writing bool // a goroutine writes, or has written all there will be; under the stream's lock
 	name    string
 	rtt     time.Duration // as setting it up showed, or 0
 	conn    net.Conn
-	slim    *park.Conn      // conn, if it can be slim
 	raw     syscall.RawConn // of conn; nil: it has none
 	seal    *mpp.Sealer
 	open    *mpp.Opener
@@ -33,7 +33,6 @@ type subflow struct {
 	unheard func()      // called if the other side closed without a word; may be nil
 	first   []byte      // the plaintext of the first record, if that was opened already
 	rest    []byte      // came with the hello, or is the begin of a record
-	writing bool        // a goroutine writes, or has written all there will be; under the stream's lock
 	ended   func()      // called after the end; may be nil
 	waiting             // for something to read
 	tuning
@@ -52,7 +51,6 @@ func newSubflow(conn net.Conn, id uint16, name string, seal *mpp.Sealer, open *m
 	prepare(conn)
 	conn = slimmable(conn)
 	k := &subflow{id: id, name: name, conn: conn, seal: seal, open: open}
-	k.slim, _ = conn.(*park.Conn)
 	if c, ok := conn.(syscall.Conn); ok {
 		k.raw, _ = c.SyscallConn() // without it no goroutine is spared
 	}
@@ -167,6 +165,7 @@ func (k *subflow) next(b []byte, idle bool) []byte {
 		s.changed() // what was sent before was the last there was to do
 	}
 	k.writing = s.isOver
+	k.parkAgain()
 	if tcp, ok := k.conn.(interface{ CloseWrite() error }); s.isOver && ok {
 		_ = tcp.CloseWrite()
 	}
