@@ -83,6 +83,9 @@ func (w *World) Transfer(down bool, begin time.Duration, control traffic.Control
 	}
 	s := traffic.NewSender(traffic.Config{Local: a, Remote: b, MTU: innerMTU, Start: w.Now.Add(begin), Control: control})
 	r := traffic.NewReceiver(b, a, innerMTU)
+	if control == traffic.QUIC {
+		r.LikeQUIC()
+	}
 	from.Apps = append(from.Apps, s)
 	to.Apps = append(to.Apps, r)
 	return s, r

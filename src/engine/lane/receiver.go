@@ -54,7 +54,8 @@ func (r *Receiver) lane(id uint16) *lane {
 }
 
 // Push takes over the packet b with the 24-bit sequence seq of a lane, appends to out what may be delivered now, in
-// order, and returns out; the caller owns what is in out. repair says that b is not the first copy sent.
+// order, and returns out; the caller owns what is in out. repair says that b is not the first copy sent. Enqueued of what is in out
+// is when it came; of a repair, when the first packet behind it did.
 func (r *Receiver) Push(now mono.Time, id uint16, seq uint32, path uint32, repair bool, b *packet.Buf, out []*packet.Buf) []*packet.Buf {
 	if id >= MaxLanes {
 		r.stats.Malformed++
@@ -81,15 +82,17 @@ func (r *Receiver) Push(now mono.Time, id uint16, seq uint32, path uint32, repai
 	case s < l.expected:
 		l.setSeen(s)
 		r.stats.Late++
+		b.Enqueued = now
 		return r.deliver(b, out)
 	case l.ring == nil && s == l.expected:
 		l.extend(s)
 		l.setSeen(s)
 		l.expected = l.end
 		l.blended(0)
+		b.Enqueued = now
 		return r.deliver(b, out)
 	default:
-		return r.hold(now, l, s, b, out)
+		return r.hold(now, l, s, repair, b, out)
 	}
 	if l.ring != nil { // the path has come further
 		out = r.run(now, l, out)
@@ -103,12 +106,17 @@ func (r *Receiver) deliver(b *packet.Buf, out []*packet.Buf) []*packet.Buf {
 }
 
 // hold keeps b until its turn comes, which may be now.
-func (r *Receiver) hold(now mono.Time, l *lane, s uint64, b *packet.Buf, out []*packet.Buf) []*packet.Buf {
+func (r *Receiver) hold(now mono.Time, l *lane, s uint64, repair bool, b *packet.Buf, out []*packet.Buf) []*packet.Buf {
 	out = r.reserve(now, l, s, out)
 	l.setSeen(s)
 	if l.ring == nil { // no room for a ring: all before s was released
 		l.expected = l.end
+		b.Enqueued = now
 		return r.deliver(b, out)
+	}
+	b.Enqueued = now
+	if repair {
+		b.Enqueued = l.slot(s).since // but for the loss it had come then
 	}
 	*l.slot(s) = slot{b: b, since: now}
 	cost := max(b.Len(), minCostBytes)

@@ -3,6 +3,8 @@ package lane
 import (
 	"testing"
 	"time"
+
+	"mpproxy/src/engine/mono"
 )
 
 func TestInOrder(t *testing.T) {
@@ -321,4 +323,30 @@ func TestPathGoesOnlyForward(t *testing.T) {
 	g.fire(10*ms + wait - 1).want()
 	g.fire(10*ms+wait).want(4, 6, 7)
 	g.done()
+}
+
+// TestEnqueued: packets say when they came, and a repair says when its original should have.
+func TestEnqueued(t *testing.T) {
+	g := newRig(t, 0).two(0).push(0, 0)
+	came := func(d time.Duration, path, seq uint32, repair bool) {
+		g.at(d)
+		g.out = g.r.Push(g.now, 0, seq, path, repair, g.buf(seq, 100), g.out)
+	}
+	came(5*ms, 0, 1, false) // in order
+	came(10*ms, 0, 3, false)
+	came(12*ms, 1, 4, false)
+	came(30*ms, 0, 2, true)
+	came(40*ms, 0, 6, false)
+	came(45*ms, 1, 5, false)
+	came(50*ms, 0, 7, true) // in order, and the first of it that came
+	want := []time.Duration{5 * ms, 10 * ms, 10 * ms, 12 * ms, 45 * ms, 40 * ms, 50 * ms}
+	if len(g.out) != len(want) {
+		t.Fatalf("%d packets, want %d", len(g.out), len(want))
+	}
+	for i, b := range g.out {
+		if got := b.Enqueued.Sub(mono.Time(time.Second)); got != want[i] {
+			t.Errorf("packet %d says %v, want %v", i+1, got, want[i])
+		}
+	}
+	g.collect()
 }

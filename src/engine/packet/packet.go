@@ -23,7 +23,7 @@ const (
 type Buf struct {
 	// Next links Bufs in one queue; it belongs to whoever owns the Buf.
 	Next *Buf
-	// Enqueued is when the packet entered its queue.
+	// Enqueued is when the packet entered its queue; of one received in a lane, when it came or, but for a loss, would have.
 	Enqueued mono.Time
 	// Flow is the keyed hash of the inner flow.
 	Flow uint64

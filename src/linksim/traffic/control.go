@@ -15,8 +15,8 @@ const (
 	Cubic Control = iota
 	// BBR is Linux's tcp_bbr (version 1).
 	BBR
-	// QUIC is how quic-go and most other QUIC stacks begin: Reno with a factor of 0.7, paced, losses told by three later
-	// packets or 9/8 of a round trip (RFC 9002), without taking anything back when a loss turns out to be none.
+	// QUIC is quic-go 0.65: Reno with a factor of 0.7 and a window of 32 packets at first, paced, losses told by three later packets or
+	// 9/8 of a round trip (RFC 9002). What it leaves out: that a loss which turns out to be none is taken back.
 	QUIC
 )
 
@@ -35,7 +35,11 @@ func ParseControl(name string) (c Control, ok bool) {
 const (
 	quicReordering = 3    // packets, RFC 9002 section 6.1.1
 	quicPacing     = 1.25 // of window per round trip
-	quicBurst      = 10   // packets
+	quicSlowStart  = 2.0  // the same in slow start
+	quicBurst      = 10   // packets, or
+	quicBurstTime  = 2 * time.Millisecond
+	quicWindow     = 32 // packets at first
+	quicSlack      = 3  // packets by which the window may be free and yet hold the sender back
 	tcpBurst       = time.Millisecond
 )
 
@@ -67,8 +71,12 @@ func (s *Sender) paced(now mono.Time, n int) {
 		s.pacer.took(now, n, tcpBurst)
 	case QUIC:
 		if s.rtt.srtt > 0 {
-			s.pacer.rate = quicPacing * float64(s.cwnd*s.mss) / s.rtt.srtt.Seconds()
-			s.pacer.took(now, n, time.Duration(quicBurst*float64(s.mss)/s.pacer.rate*1e9))
+			gain := quicPacing
+			if s.cwnd < s.ssthresh {
+				gain = quicSlowStart
+			}
+			s.pacer.rate = gain * float64(s.cwnd*s.mss) / s.rtt.srtt.Seconds()
+			s.pacer.took(now, n, max(quicBurstTime, time.Duration(quicBurst*float64(s.mss)/s.pacer.rate*1e9)))
 		}
 	}
 }
@@ -83,12 +91,14 @@ func (s *Sender) quicLoss(now mono.Time, p *sent) (lost bool, left time.Duration
 // quicThreshold is Reno's answer to a loss.
 func (s *Sender) quicThreshold() int { return max(2, int(float64(s.cwnd)*cubicBeta)) }
 
-// quicControl is Reno's growth.
-func (s *Sender) quicControl(acked int) {
-	if s.state >= caCWR || acked == 0 || !s.limited && s.cwnd >= s.ssthresh {
+// quicControl is Reno's growth. It goes on only while the window is full, or in slow start half full, when an acknowledgement
+// comes: what is acknowledged while the pacer still holds the sender back after a lump of acknowledgements does not count.
+func (s *Sender) quicControl(acked, flight int) {
+	slow := s.cwnd < s.ssthresh
+	if s.state >= caCWR || acked == 0 || flight+quicSlack < s.cwnd && !(slow && flight > s.cwnd/2) {
 		return
 	}
-	if s.cwnd < s.ssthresh {
+	if slow {
 		s.cwnd += min(acked, s.ssthresh-s.cwnd)
 		return
 	}

@@ -9,8 +9,9 @@
 //
 // What TCP follows of Linux 6.x: RACK with its reordering window and DSACK, proportional rate reduction, tail loss
 // probes, F-RTO and undo, the timeout's estimator, CUBIC with HyStart, quick and delayed acknowledgements, classic ECN.
-// Beside CUBIC there are Linux's BBR (version 1, without its guess at policers), paced, and what QUIC stacks begin with: Reno, paced, that
-// tells losses as RFC 9002 does and takes nothing back (Control).
+// Beside CUBIC there are Linux's BBR (version 1, without its guess at policers), paced, and quic-go's Reno (Control): in UDP, paced, it
+// tells losses as RFC 9002 does, takes nothing back, and grows only by what is acknowledged while the window is full; its receiver
+// drops what comes while 256 packets wait, and acknowledges what waited at once (LikeQUIC).
 //
 // What it leaves out, because it does not bind in bulk transfers: autotuning of the receive window (it is wide from
 // the start), compression of SACKs, GRO and GSO, path MTU changes, FIN, restart after idle.

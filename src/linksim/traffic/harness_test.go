@@ -110,6 +110,9 @@ func tcp(i int, change func(*Config)) (*Sender, *Receiver, pair) {
 		change(&cfg)
 	}
 	s, r := NewSender(cfg), NewReceiver(cfg.Remote, cfg.Local, cfg.MTU)
+	if cfg.Control == QUIC {
+		r.LikeQUIC()
+	}
 	return s, r, pair{s, r}
 }
 

@@ -19,6 +19,23 @@ type ends struct {
 	local, remote netip.AddrPort
 	dscp          uint8
 	ident         uint16
+	quic          bool // segments travel in UDP
+}
+
+// shimBytes is what of a segment's packet stands between the IP header and the segment: the header of UDP, if it travels in it.
+func (e *ends) shimBytes() int {
+	if e.quic {
+		return udpBytes
+	}
+	return 0
+}
+
+// proto is what carries the segments.
+func (e *ends) proto() uint8 {
+	if e.quic {
+		return protoUDP
+	}
+	return protoTCP
 }
 
 // headerBytes returns the length of the IP header.

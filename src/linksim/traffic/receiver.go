@@ -47,6 +47,7 @@ type Receiver struct {
 	quick    int
 	echo     uint32 // timestamp to return
 	ecn, ece bool
+	inbox    *inbox // as quic-go has it; nil: none
 }
 
 // early is a range that came early; touched tells which was extended last.
@@ -72,10 +73,18 @@ func (r *Receiver) Delivered() int64 {
 }
 
 // NextTimeout returns when OnTimeout is due, or mono.Never.
-func (r *Receiver) NextTimeout() mono.Time { return r.due }
+func (r *Receiver) NextTimeout() mono.Time {
+	if r.inbox != nil && len(r.inbox.queue) > 0 {
+		return mono.Min(r.due, r.inbox.busy)
+	}
+	return r.due
+}
 
 // OnTimeout sends the delayed acknowledgement if it is due.
 func (r *Receiver) OnTimeout(now mono.Time) {
+	if r.inbox != nil {
+		r.work(now)
+	}
 	if now >= r.due {
 		r.ack, r.due = true, mono.Never
 	}
@@ -146,7 +155,17 @@ func (r *Receiver) OnPacket(now mono.Time, pkt []byte) {
 		r.Corrupt++
 		return
 	}
-	r.noteECN(&s)
+	if r.inbox != nil {
+		s.data = nil
+		r.post(now, &s)
+		return
+	}
+	r.segment(now, &s)
+}
+
+// segment takes a segment of the open connection.
+func (r *Receiver) segment(now mono.Time, s *segment) {
+	r.noteECN(s)
 	if (s.seq <= r.acked || r.acked == 0) && int32(s.stamp-r.echo) >= 0 { // RFC 7323: the oldest not yet acknowledged
 		r.echo = s.stamp
 	}

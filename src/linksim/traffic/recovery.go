@@ -226,7 +226,7 @@ func (s *Sender) control(e *ackEvent) {
 		s.bbr.onAck(s, e)
 		return
 	case QUIC:
-		s.quicControl(acked)
+		s.quicControl(acked, e.flight)
 		return
 	}
 	if s.state == caCWR || s.state == caRecovery {

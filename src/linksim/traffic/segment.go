@@ -35,7 +35,7 @@ type segment struct {
 
 // put writes the segment with its payload (the stream's offset, then zeros) as an IP packet and returns its length.
 func (s *segment) put(e *ends, buf []byte) int {
-	n := e.headerBytes()
+	n := e.headerBytes() + e.shimBytes()
 	b := buf[n:]
 	clear(b[:tcpBytes])
 	binary.BigEndian.PutUint32(b[4:], isn+uint32(s.seq))
@@ -53,7 +53,12 @@ func (s *segment) put(e *ends, buf []byte) int {
 		binary.BigEndian.PutUint64(b[head:], s.seq)
 	}
 	total := n + head + s.payload
-	e.seal(buf[:total], protoTCP, s.ecn)
+	if e.quic {
+		shim := buf[n-udpBytes : n]
+		clear(shim)
+		binary.BigEndian.PutUint16(shim[4:], uint16(total-n+udpBytes))
+	}
+	e.seal(buf[:total], e.proto(), s.ecn)
 	return total
 }
 
@@ -80,10 +85,11 @@ func (s *segment) putOptions(b []byte) int {
 
 // parse reads a packet for us. The numbers near which its own lie unwrap them.
 func (s *segment) parse(e *ends, pkt []byte, nearSeq, nearAck uint64) bool {
-	b, ecn, ok := e.open(pkt, protoTCP)
-	if !ok || len(b) < tcpBytes {
+	b, ecn, ok := e.open(pkt, e.proto())
+	if !ok || len(b) < e.shimBytes()+tcpBytes {
 		return false
 	}
+	b = b[e.shimBytes():]
 	head := int(b[12]>>4) * 4
 	if head < tcpBytes || head > len(b) {
 		return false

@@ -20,7 +20,7 @@ const (
 type Config struct {
 	// Local and Remote are of one IP version. The sender opens the connection.
 	Local, Remote netip.AddrPort
-	// MTU is the longest packet in bytes; a segment carries 52 less over IPv4, 72 less over IPv6.
+	// MTU is the longest packet in bytes; a segment carries 52 less over IPv4, 72 less over IPv6, with QUIC 8 less again.
 	MTU int
 	// Start is when the SYN is sent.
 	Start mono.Time
@@ -28,7 +28,7 @@ type Config struct {
 	Bytes int64
 	// DSCP of all packets, 0..63.
 	DSCP uint8
-	// Control is the congestion control; Cubic if not set.
+	// Control is the congestion control; Cubic if not set. With QUIC the other end is to be told (Receiver.LikeQUIC).
 	Control Control
 	// ECN asks for explicit congestion notification (RFC 3168).
 	ECN bool
@@ -114,9 +114,13 @@ type Sender struct {
 // NewSender returns an end that opens its connection at cfg.Start.
 func NewSender(cfg Config) *Sender {
 	s := &Sender{cfg: cfg, ends: ends{local: cfg.Local, remote: cfg.Remote, dscp: cfg.DSCP}}
-	s.mss = cfg.MTU - s.ends.headerBytes() - tcpBytes - stampBytes
+	s.ends.quic = cfg.Control == QUIC
+	s.mss = cfg.MTU - s.ends.headerBytes() - s.ends.shimBytes() - tcpBytes - stampBytes
 	s.board = newScoreboard()
 	s.cwnd, s.ssthresh, s.reordering = initialWindow, infinite, baseReordering
+	if cfg.Control == QUIC {
+		s.cwnd = quicWindow
+	}
 	s.limit = math.MaxInt64
 	if cfg.Bytes > 0 {
 		s.limit = 1 + uint64(cfg.Bytes)
@@ -216,7 +220,7 @@ func (s *Sender) pollSyn(now mono.Time, buf []byte) int {
 	}
 	s.synSent, s.synAt = true, now
 	s.timer = timer{kind: timerSYN, at: now.Add(s.synWait)}
-	seg := segment{flags: flagSYN, mss: s.cfg.MTU - s.ends.headerBytes() - tcpBytes, stamp: stampOf(now), window: 0xffff}
+	seg := segment{flags: flagSYN, mss: s.mss + stampBytes, stamp: stampOf(now), window: 0xffff}
 	if s.cfg.ECN {
 		seg.flags |= flagECE | flagCWR
 	}
