@@ -1,6 +1,10 @@
 package portal
 
-import "testing"
+import (
+	"fmt"
+	"os"
+	"testing"
+)
 
 // TestMemoryIsDivided: the parts never exceed the whole, and a small router still gets enough to work.
 func TestMemoryIsDivided(t *testing.T) {
@@ -36,5 +40,20 @@ func TestMemoryIsDivided(t *testing.T) {
 func TestMachineMemory(t *testing.T) {
 	if n := machineMemory(); n < 16*mebibyte {
 		t.Errorf("this machine has %d bytes", n)
+	}
+}
+
+// TestMemoryOfThisMachine is what the kernel says elsewhere, in bytes whatever its unit is.
+func TestMemoryOfThisMachine(t *testing.T) {
+	text, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kibibytes int64
+	if _, err := fmt.Sscanf(string(text), "MemTotal: %d kB", &kibibytes); err != nil {
+		t.Fatal(err)
+	}
+	if got := machineMemory(); got/1024 != kibibytes {
+		t.Errorf("%d KiB, the kernel has %d", got/1024, kibibytes)
 	}
 }
