@@ -310,7 +310,7 @@ func (c *Conn) Info(now mono.Time, id uint16) (SubflowInfo, bool) {
 	if s == nil {
 		return SubflowInfo{}, false
 	}
-	return SubflowInfo{s.id, s.sent, s.got, s.inflight(), s.rate.value(now), s.srtt, s.stalled}, true
+	return SubflowInfo{s.id, s.sent, s.got, s.inflight(), s.rate.value(), s.srtt, s.stalled}, true
 }
 
 // Dead reports that a subflow has not answered for too long: the caller closes and removes it.

@@ -59,7 +59,7 @@ func TestStarting(t *testing.T) {
 	slow.rate = maximum{}
 	slow.rate.add(now, 1e4, time.Hour)
 	slow.sent = 20000 // two seconds of it under way
-	decides := func(now mono.Time) bool { return !c.declines(now, slow, BlockBytes, c.backlog(now, slow, 256<<10)) }
+	decides := func(now mono.Time) bool { return !c.declines(slow, BlockBytes, c.backlog(now, slow, 256<<10)) }
 	if decides(now) {
 		t.Error("a slow subflow gets what the other one would have there sooner")
 	}
@@ -105,11 +105,11 @@ func TestWay(t *testing.T) {
 	slow := c.find(2)
 	slow.rtt = minimum{}
 	slow.heardRTT(now, 170*ms) // 160 there, 10 back over the other one
-	c.backWay(now)
-	if got := slow.way(now); got != 160*ms {
+	c.backWay()
+	if got := slow.way(); got != 160*ms {
 		t.Errorf("the slow way takes %v", got)
 	}
-	if got := c.find(1).way(now); got != 10*ms {
+	if got := c.find(1).way(); got != 10*ms {
 		t.Errorf("the quick way takes %v", got)
 	}
 }

@@ -143,7 +143,7 @@ func (c *Conn) grow(now mono.Time) {
 		rate := float64(c.read-c.meter.read) / span.Seconds()
 		longest := time.Duration(0)
 		for _, s := range c.subs {
-			longest = max(longest, s.minRTT(now)+s.minRTT(now)/2)
+			longest = max(longest, s.minRTT()+s.minRTT()/2)
 		}
 		want := int(windowGain * rate * (longest + 2*slackFlight).Seconds())
 		switch fill := c.p.Pool.fill(); {
@@ -195,8 +195,8 @@ func (c *Conn) takeAck(now mono.Time, f *Frame) bool {
 	}
 	c.checkCame(now, told)
 	c.dropAcked()
-	c.backWay(now)
-	c.resize(now)
+	c.backWay()
+	c.resize()
 	return true
 }
 

@@ -73,7 +73,7 @@ func (c *Conn) fastest(now mono.Time) *subflow {
 		newest = mono.Max(newest, s.heard)
 	}
 	for _, s := range c.subs {
-		at, silent := s.arrival(now, HeaderBytes), s.stalled || newest.Sub(s.heard) > silence
+		at, silent := s.arrival(HeaderBytes), s.stalled || newest.Sub(s.heard) > silence
 		if best == nil || silent == bestSilent && at < soonest || bestSilent && !silent {
 			best, bestSilent, soonest = s, silent, at
 		}
@@ -158,7 +158,7 @@ func (c *Conn) pickLost(now mono.Time, s *subflow) *segment {
 		if now < seg.after || seg.on&s.bit() != 0 {
 			continue
 		}
-		if size := int(seg.To - seg.From); c.sooner(now, s, seg, s.arrival(now, size), size) {
+		if size := int(seg.To - seg.From); c.sooner(now, s, seg, s.arrival(size), size) {
 			continue
 		}
 		seg.lost = false
@@ -171,7 +171,7 @@ func (c *Conn) pickLost(now mono.Time, s *subflow) *segment {
 // sooner reports whether another subflow with room would have a segment there sooner.
 func (c *Conn) sooner(now mono.Time, s *subflow, seg *segment, than time.Duration, size int) bool {
 	for _, o := range c.subs {
-		if o != s && !o.stalled && seg.on&o.bit() == 0 && o.inflight() < o.allowed(now) && o.arrival(now, size) < than*3/4 {
+		if o != s && !o.stalled && seg.on&o.bit() == 0 && o.inflight() < o.allowed(now) && o.arrival(size) < than*3/4 {
 			return true
 		}
 	}
@@ -185,9 +185,9 @@ func (c *Conn) pickNew(now mono.Time, s *subflow) *segment {
 	if avail <= 0 && !(fin && c.sent == c.written) {
 		return nil
 	}
-	n := min(max(avail, 0), int64(s.chunk(now)))
+	n := min(max(avail, 0), int64(s.chunk()))
 	// The same amount for every subflow, so that there is always one that is the quickest.
-	if same := int(min(max(avail, 0), BlockBytes)); c.untried(s) || c.declines(now, s, same, c.backlog(now, s, int(avail))) {
+	if same := int(min(max(avail, 0), BlockBytes)); c.untried(s) || c.declines(s, same, c.backlog(now, s, int(avail))) {
 		return nil
 	}
 	seg := c.newSegment()
@@ -245,18 +245,18 @@ const endless = 1 << 30
 
 // declines reports whether the quicker subflows alone would have all of the backlog there before this one had the
 // next n bytes there: then it would only hold the others up.
-func (c *Conn) declines(now mono.Time, s *subflow, n, backlog int) bool {
-	mine := s.arrival(now, n)
+func (c *Conn) declines(s *subflow, n, backlog int) bool {
+	mine := s.arrival(n)
 	var rate float64
 	var way time.Duration
 	inflight := 0
 	for _, o := range c.subs {
-		if o == s || o.stalled || c.untried(o) || o.arrival(now, n) >= mine {
+		if o == s || o.stalled || c.untried(o) || o.arrival(n) >= mine {
 			continue
 		}
-		rate += o.estimate(now)
+		rate += o.estimate()
 		inflight += o.inflight()
-		way = max(way, o.way(now))
+		way = max(way, o.way())
 	}
 	if rate == 0 {
 		return false
@@ -277,8 +277,8 @@ func (c *Conn) pickTail(now mono.Time, s *subflow) *segment {
 			continue
 		}
 		size := int(seg.To - seg.From)
-		way := s.arrival(now, size) + s.minRTT(now)/2 + s.deviation
-		if now.Add(way+way/5+ackDelay+lateSlack) < seg.expect && !c.sooner(now, s, seg, s.arrival(now, size), size) {
+		way := s.arrival(size) + s.minRTT()/2 + s.deviation
+		if now.Add(way+way/5+ackDelay+lateSlack) < seg.expect && !c.sooner(now, s, seg, s.arrival(size), size) {
 			return seg
 		}
 	}
@@ -293,7 +293,7 @@ func (c *Conn) checkLate(now mono.Time) {
 	for _, s := range c.subs {
 		flying := s.flying()
 		before := s.stalled
-		s.stalled = len(flying) > 0 && now > flying[0].late || s.pingSent != 0 && now.Sub(s.pingSent) > 4*s.minRTT(now)+ackPatience && s.heard < s.pingSent
+		s.stalled = len(flying) > 0 && now > flying[0].late || s.pingSent != 0 && now.Sub(s.pingSent) > 4*s.minRTT()+ackPatience && s.heard < s.pingSent
 		if s.stalled && !before && s.pingSent == 0 {
 			s.pingAt = now // it may be the acknowledgements' way that is dead: the answer brings one
 		}
@@ -321,10 +321,10 @@ func (c *Conn) urgent(now mono.Time, f *flight) bool {
 
 // backWay finds how long acknowledgements take: they come on the quickest subflow. And it finds how much of the window one
 // subflow may fill.
-func (c *Conn) backWay(now mono.Time) {
+func (c *Conn) backWay() {
 	var back time.Duration
 	for _, s := range c.subs {
-		if half := s.rtt.value(now) / 2; half > 0 && !s.stalled && (back == 0 || half < back) {
+		if half := s.rtt.value() / 2; half > 0 && !s.stalled && (back == 0 || half < back) {
 			back = half
 		}
 	}
@@ -334,12 +334,12 @@ func (c *Conn) backWay(now mono.Time) {
 }
 
 // resize makes the send buffer fit the subflows: so much must be kept until the slowest has answered.
-func (c *Conn) resize(now mono.Time) {
+func (c *Conn) resize() {
 	var rate float64
 	var longest time.Duration
 	for _, s := range c.subs {
-		rate += s.rate.value(now)
-		longest = max(longest, s.minRTT(now), s.srtt)
+		rate += s.rate.value()
+		longest = max(longest, s.minRTT(), s.srtt)
 	}
 	want := min(int(windowGain*rate*(longest+slackFlight).Seconds()), c.p.MaxBuffer)
 	switch fill := c.p.Pool.fill(); {

@@ -77,8 +77,8 @@ func (s *subflow) flying() []flight {
 }
 
 // minRTT is the least round trip lately, or what to assume.
-func (s *subflow) minRTT(now mono.Time) time.Duration {
-	if d := s.rtt.value(now); d > 0 {
+func (s *subflow) minRTT() time.Duration {
+	if d := s.rtt.value(); d > 0 {
 		return d
 	}
 	return defaultRTT
@@ -86,8 +86,8 @@ func (s *subflow) minRTT(now mono.Time) time.Duration {
 
 // way is how long the way to the other side takes at least: a round trip without the way back, which is that of the
 // quickest subflow, as acknowledgements take it.
-func (s *subflow) way(now mono.Time) time.Duration {
-	rtt := s.minRTT(now)
+func (s *subflow) way() time.Duration {
+	rtt := s.minRTT()
 	if s.back == 0 {
 		return rtt / 2
 	}
@@ -99,11 +99,11 @@ func (s *subflow) fed(now mono.Time) bool { return s.starting && now < s.fedUnti
 
 // allowed is how much may be under way.
 func (s *subflow) allowed(now mono.Time) int {
-	rate := s.rate.value(now)
+	rate := s.rate.value()
 	if rate == 0 {
 		return firstFlight
 	}
-	n := max(floorFlight, int(rate*(flightRounds*2*s.way(now)+slackFlight+unevenFlight*s.deviation).Seconds()))
+	n := max(floorFlight, int(rate*(flightRounds*2*s.way()+slackFlight+unevenFlight*s.deviation).Seconds()))
 	if s.fed(now) {
 		n = max(n, min(startFlight*n, s.most))
 	}
@@ -111,8 +111,8 @@ func (s *subflow) allowed(now mono.Time) int {
 }
 
 // chunk is how much one frame should carry.
-func (s *subflow) chunk(now mono.Time) int {
-	rate := s.rate.value(now)
+func (s *subflow) chunk() int {
+	rate := s.rate.value()
 	if rate == 0 {
 		return 4 * minChunk
 	}
@@ -120,18 +120,18 @@ func (s *subflow) chunk(now mono.Time) int {
 }
 
 // estimate is the rate that plans are made with.
-func (s *subflow) estimate(now mono.Time) float64 {
-	if rate := s.rate.value(now); rate > 0 {
+func (s *subflow) estimate() float64 {
+	if rate := s.rate.value(); rate > 0 {
 		return rate
 	}
-	return firstFlight / s.minRTT(now).Seconds()
+	return firstFlight / s.minRTT().Seconds()
 }
 
 // arrival predicts how long n more bytes take to the other side.
-func (s *subflow) arrival(now mono.Time, n int) time.Duration {
-	way, rate := s.way(now), s.estimate(now)
+func (s *subflow) arrival(n int) time.Duration {
+	way, rate := s.way(), s.estimate()
 	own := time.Duration(float64(n) / rate * 1e9)
-	queue := time.Duration(float64(s.inflight()+n)/rate*1e9) - (s.minRTT(now) - way)
+	queue := time.Duration(float64(s.inflight()+n)/rate*1e9) - (s.minRTT() - way)
 	return max(way+own, queue)
 }
 
@@ -140,7 +140,7 @@ func (s *subflow) push(now mono.Time, seg *segment, size int) {
 	if s.inflight() == 0 {
 		s.arrivedAt, s.firstAt = now, now
 	}
-	base := max(s.minRTT(now), time.Duration(float64(s.inflight()+size)/s.estimate(now)*1e9)) + ackDelay
+	base := max(s.minRTT(), time.Duration(float64(s.inflight()+size)/s.estimate()*1e9)) + ackDelay
 	s.sent += uint64(size)
 	f := flight{
 		seg: seg, size: size, mark: s.sent, at: now, base: base,
@@ -171,7 +171,7 @@ func (s *subflow) sample(now mono.Time, f *flight) {
 		return
 	}
 	rate := float64(s.arrived-f.arrived) / span.Seconds()
-	if limited := f.limited || s.limitedTo >= f.mark; !limited || rate > s.estimate(now) {
+	if limited := f.limited || s.limitedTo >= f.mark; !limited || rate > s.estimate() {
 		s.rate.add(now, rate, max(estimateSpan, 4*s.srtt))
 	}
 }
@@ -197,7 +197,7 @@ func (m *maximum) add(now mono.Time, v float64, span time.Duration) {
 	m.now = max(m.now, v)
 }
 
-func (m *maximum) value(mono.Time) float64 { return max(m.now, m.before) }
+func (m *maximum) value() float64 { return max(m.now, m.before) }
 
 // minimum is the least value of the last one to two spans.
 type minimum struct {
@@ -212,7 +212,7 @@ func (m *minimum) add(now mono.Time, v, span time.Duration) {
 	m.now = min(m.now, v)
 }
 
-func (m *minimum) value(mono.Time) time.Duration {
+func (m *minimum) value() time.Duration {
 	if m.before == 0 || m.now != 0 && m.now < m.before {
 		return m.now
 	}
