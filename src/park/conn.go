@@ -73,33 +73,6 @@ func (c *Conn) IsSlim() bool {
 	return c.full == nil && !c.closed
 }
 
-// ReadSlim is Read for a connection that is slim, which it leaves it; it does not wait. Else slim is false, and nothing was read;
-// without anything to read the error is EAGAIN.
-func (c *Conn) ReadSlim(p []byte) (n int, slim bool, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.full != nil || c.closed {
-		return 0, false, nil
-	}
-	for {
-		if n, err = unix.Read(c.fd, p); !errors.Is(err, unix.EINTR) {
-			return n, true, err
-		}
-	}
-}
-
-// WriteSlim is Write for a connection that is slim, which it leaves it; it does not wait, and may write less. Else slim is false,
-// and nothing was written.
-func (c *Conn) WriteSlim(p []byte) (n int, slim bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.full != nil || c.closed {
-		return 0, false
-	}
-	n, _ = unix.Write(c.fd, p) // what fails, fails again when it is written as others are
-	return max(n, 0), true
-}
-
 // whole makes the connection one that can be waited for.
 func (c *Conn) whole() (full, syscall.RawConn, error) {
 	c.mu.Lock()

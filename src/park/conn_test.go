@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // slimPair is a connection and its far end, whether it is slim or not.
@@ -228,63 +226,5 @@ func TestSlimWithoutFiles(t *testing.T) {
 	back()
 	if err != nil {
 		t.Error(err)
-	}
-}
-
-// TestSlimUse: what is slim can be read and written without waiting, and stays slim; what is not is left to others.
-func TestSlimUse(t *testing.T) {
-	l := newLot(t)
-	b := make([]byte, 9)
-	c, far := slimPair(t, l, false)
-	_, _ = far.Write([]byte{1})
-	if n, slim, err := c.ReadSlim(b); slim || n != 0 || err != nil {
-		t.Error(n, slim, err)
-	}
-	if n, slim := c.WriteSlim(b); slim || n != 0 {
-		t.Error(n, slim)
-	}
-	if _, err := c.Read(b); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Slim(l); err != nil {
-		t.Fatal(err)
-	}
-	if n, slim, err := c.ReadSlim(b); !slim || n > 0 || !errors.Is(err, unix.EAGAIN) {
-		t.Error(n, slim, err)
-	}
-	if n, slim := c.WriteSlim([]byte("abc")); !slim || n != 3 {
-		t.Error(n, slim)
-	}
-	if n, err := far.Read(b); err != nil || string(b[:n]) != "abc" {
-		t.Error(string(b[:n]), err)
-	}
-	_, _ = far.Write([]byte("de"))
-	_ = far.CloseWrite()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
-		n, slim, err := c.ReadSlim(b)
-		if errors.Is(err, unix.EAGAIN) {
-			continue // it is under way
-		}
-		if !slim || err != nil || n != 0 && string(b[:n]) != "de" {
-			t.Error(n, slim, err)
-		}
-		if n == 0 { // the end
-			break
-		}
-	}
-	if !c.IsSlim() {
-		t.Error("it was changed")
-	}
-	for range 1000 { // what there is no room for is not written
-		if n, _ := c.WriteSlim(make([]byte, 1<<20)); n == 0 {
-			_ = c.Close()
-			break
-		}
-	}
-	if n, slim := c.WriteSlim(b); slim || n != 0 {
-		t.Error("written to what is closed")
-	}
-	if _, slim, _ := c.ReadSlim(b); slim {
-		t.Error("read from what is closed")
 	}
 }

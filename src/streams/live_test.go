@@ -33,14 +33,12 @@ type bed struct {
 	at     string
 	pools  [2]*mpp.Pool
 	lot    *park.Lot
-	jump   atomic.Int64 // by how much the clock is ahead
 }
 
 func newBed(t testing.TB, handle func(*Stream)) *bed {
 	t.Helper()
 	b := &bed{pools: [2]*mpp.Pool{mpp.NewPool(64 << 20), mpp.NewPool(64 << 20)}}
-	base := testClock()
-	clock := func() mono.Time { return base() + mono.Time(b.jump.Load()) }
+	clock := testClock()
 	secret := mpp.NewSecret(session.AES256GCM, [32]byte{1, 2, 3})
 	b.client = NewClient(clock, b.pools[0], 77)
 	b.lot = newLot(t)

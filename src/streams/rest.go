@@ -32,20 +32,6 @@ type waiting struct {
 	patience time.Duration // how long a goroutine waits
 	reads    time.Duration // the read deadline that is set, after the stream's begin
 	parked   park.Ticket   // under the stream's lock; 0: it is not parked
-	carried  uint64        // by the stream, both ways, when it was parked
-}
-
-// carriedBy is how many bytes have gone and come; with the stream's lock held.
-func (s *Stream) carriedBy() uint64 {
-	n := s.conn.Counts()
-	return n.Sent + n.Received
-}
-
-// moved reports whether the stream has carried something since the subflow was parked.
-func (k *subflow) moved() bool {
-	k.stream.mu.Lock()
-	defer k.stream.mu.Unlock()
-	return k.stream.carriedBy() != k.carried
 }
 
 // patiently prepares waiting: for longer every time, as long as something comes.
@@ -83,7 +69,7 @@ func (k *subflow) park() bool {
 		_ = c.Slim(s.lot) // as it is it works, too
 	}
 	ticket, err := s.lot.Park(k.raw, time.Time{}, k)
-	k.parked, k.carried = ticket, s.carriedBy()
+	k.parked = ticket
 	if err != nil {
 		k.patience = lastPatience
 	}
@@ -92,10 +78,7 @@ func (k *subflow) park() bool {
 
 // parkAgain makes a subflow slim to which something was written while it was parked; with the stream's lock held.
 func (k *subflow) parkAgain() {
-	if c, ok := k.conn.(*park.Conn); !ok || c.IsSlim() || k.stream.lot == nil {
-		return
-	}
-	if k.stream.lot.Leave(k.parked) && !k.park() {
+	if lot := k.stream.lot; lot != nil && lot.Leave(k.parked) && !k.park() {
 		k.Wake()
 	}
 }

@@ -213,35 +213,3 @@ func TestParkedEnd(t *testing.T) {
 	r.server.RemovePeer("home")
 	r.parked(t, 0)
 }
-
-// TestParkedPings: pings of parked subflows are answered, and the subflows stay slim meanwhile.
-func TestParkedPings(t *testing.T) {
-	r := newRestBed(t)
-	near, far := r.open(t, 2)
-	r.parked(t, 4)
-	for range 3 {
-		r.jump.Add(int64(25 * time.Second)) // later than pings are due
-		near.tick()
-		for end := time.Now().Add(100 * time.Millisecond); time.Now().Before(end); <-time.After(time.Millisecond) {
-			for _, s := range []*Stream{near, far} {
-				s.mu.Lock()
-				for _, k := range s.subs {
-					if !k.conn.(*park.Conn).IsSlim() {
-						t.Fatal("a ping's way is not slim")
-					}
-				}
-				s.mu.Unlock()
-			}
-		}
-		r.parked(t, 4)
-		r.jump.Add(int64(16 * time.Second)) // later than a subflow is dead that did not answer
-		near.mu.Lock()
-		for _, k := range near.subs {
-			if near.conn.Dead(near.clock(), k.id) {
-				t.Error("no answer")
-			}
-		}
-		near.mu.Unlock()
-	}
-	both(t, near, far)
-}

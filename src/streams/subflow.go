@@ -129,14 +129,7 @@ func (k *subflow) batch() (more bool, err error) {
 	if n == begun {
 		return false, nil
 	}
-	if c, ok := k.conn.(*park.Conn); ok && most == 0 {
-		begun, _ = c.WriteSlim(b[:n])
-	} else {
-		begun = 0
-	}
-	if begun < n {
-		_, err = k.conn.Write(b[begun:n])
-	}
+	_, err = k.conn.Write(b[:n])
 	k.sent(n)
 	k.hello = nil
 	k.greeted.Store(true)
@@ -147,9 +140,6 @@ func (k *subflow) batch() (more bool, err error) {
 func (k *subflow) writable() error {
 	if k.raw == nil {
 		return nil
-	}
-	if c, ok := k.conn.(*park.Conn); ok && c.IsSlim() {
-		return nil // nothing waits to be sent in what has waited for so long, or writing tells
 	}
 	return k.raw.Write(func(fd uintptr) bool {
 		poll := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
@@ -231,9 +221,6 @@ func (k *subflow) read() error {
 // fetch waits until there is something, and reads it into a buffer behind a copy of rest; n counts both. The caller puts
 // the buffer back, if there is one.
 func (k *subflow) fetch() (b *[]byte, n int, err error) {
-	if b, n, err = k.fetchSlim(); b != nil || err != nil {
-		return b, n, err
-	}
 	if err := k.patiently(); err != nil {
 		return nil, 0, err
 	}
@@ -252,29 +239,6 @@ func (k *subflow) fetch() (b *[]byte, n int, err error) {
 		return true, err
 	})
 	return b, n, err
-}
-
-// fetchSlim is fetch for a connection that is slim: neither b nor err means that it is to be waited for. What has come may be a
-// ping alone; then the subflow is parked again at once, with os.ErrDeadlineExceeded.
-func (k *subflow) fetchSlim() (b *[]byte, n int, err error) {
-	c, ok := k.conn.(*park.Conn)
-	if !ok || !c.IsSlim() {
-		return nil, 0, nil
-	}
-	b = buffers.Get().(*[]byte)
-	n, slim, err := c.ReadSlim((*b)[copy(*b, k.rest):])
-	switch {
-	case !slim, errors.Is(err, syscall.EAGAIN) && k.moved():
-		err = nil
-	case errors.Is(err, syscall.EAGAIN):
-		err = os.ErrDeadlineExceeded
-	case n <= 0 && err == nil:
-		err = io.EOF
-	case err == nil:
-		return b, len(k.rest) + n, nil
-	}
-	buffers.Put(b)
-	return nil, 0, err
 }
 
 // fetchMore reads what is there behind rest, which lies at the begin of b; n counts both, and is 0 if there is nothing.
