@@ -49,8 +49,10 @@ const (
 	udpPeers = 1024
 	// maxLookUps bounds the names that an association looks up at a time, keptBytes what waits for them: some resolvers take seconds
 	// to say no. A name that failed is not asked again before failedAgain: clients repeat themselves.
+	// Each datagram counts keptCost more than its payload, so that empty ones are bounded, too.
 	maxLookUps  = 8
 	keptBytes   = 64 << 10
+	keptCost    = 64
 	failedAgain = 5 * time.Second
 	// lateAnswers is how long a socket that is not the right one any more still hears answers.
 	lateAnswers = 5 * time.Second

@@ -66,10 +66,10 @@ func (a *association) room() {
 
 // keep puts a datagram behind those that wait for the same name; false if there is no room. The lock is held.
 func (a *association) keep(key string, payload []byte) bool {
-	if a.kept+len(payload) > keptBytes {
+	if a.kept+keptCost+len(payload) > keptBytes {
 		return false
 	}
-	a.kept += len(payload)
+	a.kept += keptCost + len(payload)
 	a.asked[key] = append(a.asked[key], append([]byte(nil), payload...))
 	return true
 }
@@ -99,7 +99,7 @@ func (a *association) lookUp(ctx context.Context, to Address, key string) {
 		a.mu.Lock()
 		waiting := a.asked[key]
 		for _, payload := range waiting {
-			a.kept -= len(payload)
+			a.kept -= keptCost + len(payload)
 		}
 		a.asked[key] = nil
 		if more = err == nil && len(waiting) > 0; !more {

@@ -154,3 +154,15 @@ func TestWhatWaitsForNamesIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// TestEmptyDatagramsAreBounded, too, while they wait for a name.
+func TestEmptyDatagramsAreBounded(t *testing.T) {
+	a := &association{asked: map[string][][]byte{}}
+	n := 0
+	for n < 1<<20 && a.keep("slow.test:53", nil) {
+		n++
+	}
+	if n != keptBytes/keptCost {
+		t.Errorf("%d empty datagrams wait, want %d", n, keptBytes/keptCost)
+	}
+}
