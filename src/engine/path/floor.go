@@ -1,7 +1,6 @@
 package path
 
 import (
-	"math"
 	"time"
 
 	"mpproxy/src/engine/mono"
@@ -66,7 +65,7 @@ func (p *Path) Rebased() mono.Time { return p.rebased }
 
 // LetGo empties the path's queue, as far as it is ours, if the congestion control can do that; Lowest tells what came of it.
 func (p *Path) LetGo(now mono.Time) {
-	p.lowest = math.MaxInt64
+	p.lowest = unheard
 	if c, ok := p.CC.(interface{ LetGo(now mono.Time) }); ok {
 		c.LetGo(now)
 	}

@@ -54,6 +54,9 @@ const (
 	crowdTimes = 3
 	crowdNoise = 6
 
+	// unheard is a delay beyond all that come, and small enough to be subtracted from any.
+	unheard = 1000 * time.Hour
+
 	// rebasedLeast, beside rebasedNoise deviations, is the least queue taken for the path's own delay that may be another path's.
 	rebasedLeast = 8 * time.Millisecond
 	rebasedNoise = 4
