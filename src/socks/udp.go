@@ -136,14 +136,16 @@ func (a *association) carry(ctx context.Context, b []byte, from netip.AddrPort) 
 	if err != nil {
 		return 0, false
 	}
-	if _, err := a.socket(); err != nil {
+	outer, err := a.socket()
+	if err != nil {
 		return 0, false // there is no way for them now; and with a new way names are looked up again
 	}
 	at, wait := a.target(ctx, to, payload)
 	if !at.IsValid() {
 		return 0, wait
 	}
-	return a.send(payload, at)
+	sent, err = outer.WriteToUDPAddrPort(payload, at)
+	return sent, err == nil
 }
 
 // mine reports whether the datagram is the client's: from its address, and always from the same port.

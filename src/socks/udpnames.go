@@ -121,7 +121,7 @@ func (a *association) lookUp(ctx context.Context, to Address, key string) {
 	}
 }
 
-// send sends a datagram the way that is right now.
+// send sends a datagram that has waited, the way that is right by now.
 func (a *association) send(payload []byte, at netip.AddrPort) (sent int, ok bool) {
 	outer, err := a.socket()
 	if err != nil {
