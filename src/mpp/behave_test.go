@@ -71,6 +71,37 @@ func TestSilentDeath(t *testing.T) {
 	}
 }
 
+// TestRepairsAreRepaired freezes two of three subflows one after the other, so that what was sent again of the first is on the
+// second: it is sent again once more.
+func TestRepairsAreRepaired(t *testing.T) {
+	const n = 20 << 20
+	for _, apart := range []time.Duration{10, 20, 40, 60, 80, 100, 150} {
+		var frozen, last mono.Time
+		var longest time.Duration
+		before := uint64(0)
+		_, w := transfer(t, n, func(w *world) {
+			freeze := func(l *link) { l.dir[0].frozen, l.dir[1].frozen = true, true }
+			if frozen == 0 && w.sides[0].received > n/4 {
+				frozen = w.now
+				freeze(w.links[0])
+			}
+			if frozen != 0 && w.now >= frozen.Add(apart*time.Millisecond) {
+				freeze(w.links[1])
+			}
+			if got := w.sides[0].received; got != before {
+				if frozen != 0 {
+					longest = max(longest, w.now.Sub(last))
+				}
+				before, last = got, w.now
+			}
+		}, fast, fast, pipeParams{rate: mbit(20), delay: 30 * time.Millisecond, queue: 30 * time.Millisecond})
+		t.Logf("%d ms apart: longest silence %v, again %d", apart, longest, w.sides[1].conn.Counts().Again)
+		if longest > 500*time.Millisecond {
+			t.Errorf("%d ms apart: silent for %v", apart, longest)
+		}
+	}
+}
+
 // TestQuickestDies freezes the subflow that acknowledgements take, and whose socket swallows them: the other one goes on,
 // and gets all it has.
 func TestQuickestDies(t *testing.T) {

@@ -271,9 +271,10 @@ func (c *Conn) Remove(now mono.Time, id uint16) {
 	}
 	s := c.subs[i]
 	c.subs = slices.Delete(c.subs, i, i+1)
-	for _, f := range s.flying() {
-		c.landed(s, f.seg)
-		if !f.seg.acked && f.seg.flights == 0 {
+	for i := range s.flying() {
+		f := &s.flying()[i]
+		c.landed(s, f)
+		if f.seg.late == f.seg.flights {
 			c.lose(f.seg, now)
 		}
 	}

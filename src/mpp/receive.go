@@ -245,7 +245,7 @@ func (c *Conn) advance(now mono.Time, s *subflow, bytes, told uint64) bool {
 		s.fifo[s.head] = flight{}
 		s.head++
 		seg := newest.seg
-		c.landed(s, seg)
+		c.landed(s, &newest)
 		switch {
 		case seg.acked || seg.flights > 0:
 		case seg.To <= told:
@@ -273,8 +273,11 @@ func (c *Conn) checkCame(now mono.Time, told uint64) {
 }
 
 // landed takes one of a segment's copies off a subflow.
-func (c *Conn) landed(s *subflow, seg *segment) {
-	seg.flights--
+func (c *Conn) landed(s *subflow, f *flight) {
+	seg := f.seg
+	if seg.flights--; f.told {
+		seg.late--
+	}
 	seg.on &^= s.bit()
 	c.recycle(seg)
 }

@@ -304,7 +304,7 @@ func (c *Conn) checkLate(now mono.Time) {
 			}
 			if !f.told && c.urgent(now, f) {
 				f.told = true
-				if f.seg.flights == 1 {
+				if f.seg.late++; f.seg.late == f.seg.flights { // what is sent again may come to such a subflow too
 					c.lose(f.seg, now)
 				}
 			}

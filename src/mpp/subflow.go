@@ -14,6 +14,7 @@ type segment struct {
 	after   mono.Time // see lost
 	came    bool      // it has come, but no acknowledgement told of it or that it was refused: there were too many ranges
 	flights int       // on how many subflows it is
+	late    int       // on how many of them it is late: when on all, it is sent again
 	on      uint64    // on which, by number modulo 64
 	expect  mono.Time // when the first of them should be acknowledged
 }
