@@ -2,7 +2,8 @@
 # Measures what the yardsticks ask for; tables and plots in build/bench. ONLY=y1,y6 chooses sections, PROFILE=rtt_120 profiles,
 # RUNS=3 repetitions, DURATION=10s how long a flow is measured, after SETTLE=3s; OURS=1 leaves the other programs out.
 # MINUTES=40 begins nothing that would end later. What is chosen is measured anew, what is not stays in the tables; KEEP=dir (it
-# may be build/bench) measures only what is not there, REDO=1 with it also what was measured on a busy machine. README=1 puts the tables into README.md.
+# may be build/bench) measures only what is not there, REDO=1 with it also what was measured on a busy machine. OLDER=1
+# shows what earlier builds gave where nothing newer is, marked. README=1 puts the tables into README.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 hack/need.sh ip=iproute2 nft=nftables iptables=iptables
@@ -26,5 +27,5 @@ sources=$(find src go.mod go.sum -type f ! -name '*_test.go' ! -path '*/testdata
 first=()
 if [ "$(id -u)" -eq 0 ]; then first=(nice -n -10); fi # other programs' work shows less; what is left of it is marked
 exec "${first[@]}" hack/innetns.sh build/bench/bench --runs "${RUNS:-1}" --only "${ONLY:-}" --profile "${PROFILE:-}" --duration "${DURATION:-5s}" \
-	--settle "${SETTLE:-3s}" --limit "${MINUTES:-0}m" --out "$out" --build "${sources:0:12}" ${KEEP:+--keep} ${REDO:+--redo} ${OURS:+--ours} \
+	--settle "${SETTLE:-3s}" --limit "${MINUTES:-0}m" --out "$out" --build "${sources:0:12}" ${KEEP:+--keep} ${OLDER:+--older} ${REDO:+--redo} ${OURS:+--ours} \
 	${README:+--into README.md}

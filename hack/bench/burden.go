@@ -18,6 +18,8 @@ const (
 	lateEnough = 20 * time.Millisecond
 	// busyMark stands beside a figure that was measured on a busy machine.
 	busyMark = "†"
+	// olderMark stands at figures of an earlier build.
+	olderMark = "‡"
 	// kernelParent is the process whose children are the kernel's threads.
 	kernelParent = 2
 )
@@ -27,6 +29,7 @@ type burden struct {
 	Load   float64       `json:"load"`   // the 1-minute load average when it began
 	Others float64       `json:"others"` // processors that other programs used meanwhile, in the mean
 	Late   time.Duration `json:"late"`   // the emulator's worst delay of a delivery, where there is one
+	Older  bool          `json:"-"`      // an earlier build was measured
 }
 
 // busy reports that the figure is to be marked.
@@ -35,11 +38,18 @@ func (u burden) busy() bool {
 }
 
 // mark is what stands beside the figure.
-func (u burden) mark() string { return marked(u.busy()) }
+func (u burden) mark() string { return marked(u.busy()) + markedOlder(u.Older) }
 
 func marked(busy bool) string {
 	if busy {
 		return busyMark
+	}
+	return ""
+}
+
+func markedOlder(older bool) string {
+	if older {
+		return olderMark
 	}
 	return ""
 }

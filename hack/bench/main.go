@@ -95,6 +95,7 @@ func main() {
 	flag.BoolVar(&b.ours, "ours", false, "leave other programs, single links and the other cipher out")
 	flag.BoolVar(&b.keep, "keep", false, "measure only what is not in the folder; else what is chosen is measured anew. What is not chosen stays in the tables")
 	flag.BoolVar(&b.redo, "redo", false, "with -keep: measure again what was measured on a busy machine")
+	older := flag.Bool("older", false, "what is not chosen and was not measured with this build counts as an earlier one gave it, marked")
 	flag.StringVar(&b.out, "out", "build/bench", "where the tables go")
 	only := flag.String("only", "", "sections to run, with commas between: "+sectionNames())
 	into := flag.String("into", "", "put the newest tables into this README, between its marks")
@@ -106,7 +107,9 @@ func main() {
 	b.chosen = chosen(*only)
 	err := b.check(flag.Args())
 	if err == nil {
-		b.store, err = openStore(b.out)
+		if b.store, err = openStore(b.out); err == nil {
+			b.store.older = *older
+		}
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -231,13 +234,20 @@ func (b *bench) runSection(s section) error {
 func (b *bench) restored(s section) bool {
 	var saved savedSection
 	r, ok := b.store.get(b.sectionKey(s), b.build, &saved)
-	if !ok || b.redo && saved.busy() && b.wants(s.name) {
+	if !ok || b.wants(s.name) && (b.redo && saved.busy() || r.Burden.Older) {
 		return false
 	}
 	if b.wants(s.name) {
 		b.say("== %s: as measured %s", s.name, r.At.Format("2006-01-02 15:04"))
 	}
+	if r.Burden.Older {
+		saved.age(r.At)
+	}
+	rows := len(b.rows)
 	saved.restore(&b.report)
+	for _, one := range b.rows[rows:] {
+		one.older = r.Burden.Older
+	}
 	return true
 }
 

@@ -188,7 +188,7 @@ func (b *bench) knownFlows(cells []cell, kinds []inner) {
 		for _, one := range plan(b, cells, kinds) {
 			for _, w := range one.flows {
 				var o outcome
-				if r, ok := b.store.get(w.key(b), w.build(b), &o); ok && !(b.redo && b.wants(name) && r.Burden.busy()) {
+				if r, ok := b.store.get(w.key(b), w.build(b), &o); ok && !(b.wants(name) && (b.redo && r.Burden.busy() || r.Burden.Older)) {
 					o.Burden = r.Burden
 					b.flows.take(w.system, w.links, w.way, w.kind, o)
 					b.has[w.key(b)] = true

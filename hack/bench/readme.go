@@ -64,6 +64,10 @@ func small(t *table) string {
 // circumstances are the date, the machine, and how busy it was.
 func (b *bench) circumstances() string {
 	first, last, marked, all := b.store.span(b.build)
+	older := ""
+	if b.store != nil && b.store.older {
+		older = fmt.Sprintf(" With %s: measured with an earlier build.", olderMark)
+	}
 	when := "Nothing measured yet"
 	if all > 0 {
 		when = fmt.Sprintf("Measured %s to %s", first.Format("2006-01-02 15:04"), last.Format("15:04"))
@@ -72,8 +76,8 @@ func (b *bench) circumstances() string {
 		}
 	}
 	return fmt.Sprintf("%s by `make bench` on %s at the end; %d run(s), flows %v after %v, medians. The links are emulated on the same machine. %d of %d "+
-		"measurements are marked %s: other programs used more than %.1f processors meanwhile, or the emulator was late by more than %v.\n",
-		when, machine(), b.runs, b.duration, b.settle, marked, all, busyMark, mostOthers*float64(runtime.NumCPU()), lateEnough)
+		"measurements are marked %s: other programs used more than %.1f processors meanwhile, or the emulator was late by more than %v.%s\n",
+		when, machine(), b.runs, b.duration, b.settle, marked, all, busyMark, mostOthers*float64(runtime.NumCPU()), lateEnough, older)
 }
 
 // span tells when a folder's records that count were made, and how many of them on a busy machine.
@@ -82,7 +86,7 @@ func (s *store) span(build string) (first, last time.Time, marked, all int) {
 		return
 	}
 	for _, r := range s.records {
-		if r.Build != "" && r.Build != build {
+		if r.Build != "" && r.Build != build && !s.stands(r, build) {
 			continue
 		}
 		all++
@@ -97,6 +101,18 @@ func (s *store) span(build string) (first, last time.Time, marked, all int) {
 		}
 	}
 	return first, last, marked, all
+}
+
+// stands reports that an earlier build's record counts.
+func (s *store) stands(r record, build string) bool {
+	if !s.older {
+		return false
+	}
+	if _, ok := s.records[record{Key: r.Key, Build: build}.id()]; ok {
+		return false
+	}
+	newest, _ := s.newest(r.Key)
+	return newest.Build == r.Build
 }
 
 // shortProfiles is the profiles' table without what only whoever works on them needs.

@@ -24,6 +24,7 @@ type row struct {
 	note    string
 	hidden  bool // only in the CSV: a table shows it in another form
 	busy    bool // one of the values was measured on a busy machine
+	older   bool // they are an earlier build's
 	told    int  // values, with the control's, that a progress line has told
 }
 
@@ -99,7 +100,7 @@ func (r *row) cells() []string {
 	if len(r.values) == 0 {
 		middle = ""
 	}
-	middle += marked(r.busy)
+	middle += marked(r.busy) + markedOlder(r.older)
 	return []string{r.what, middle, r.unit, spread, control, r.target(), r.verdict(), r.note}
 }
 

@@ -29,6 +29,8 @@ type record struct {
 type store struct {
 	file    *os.File
 	records map[string]record
+	// older lets what an earlier build gave count where the asked one was not measured; it is marked.
+	older bool
 }
 
 // openStore reads a folder's records; new ones are added to them. The caller closes it.
@@ -80,7 +82,21 @@ func (s *store) get(key, build string, into any) (record, bool) {
 		return record{}, false
 	}
 	r, ok := s.records[record{Key: key, Build: build}.id()]
+	if !ok && s.older && build != "" {
+		r, ok = s.newest(key)
+		r.Burden.Older = ok
+	}
 	return r, ok && json.Unmarshal(r.Data, into) == nil
+}
+
+// newest returns the last measurement of any build.
+func (s *store) newest(key string) (newest record, found bool) {
+	for _, r := range s.records {
+		if r.Key == key && r.Build != "" && (!found || r.At.After(newest.At)) {
+			newest, found = r, true
+		}
+	}
+	return newest, found
 }
 
 // put files a measurement.
@@ -160,6 +176,13 @@ type savedSection struct {
 // busy reports that any of its rows was measured on a busy machine.
 func (s savedSection) busy() bool {
 	return slices.ContainsFunc(s.Rows, func(r savedRow) bool { return r.Busy })
+}
+
+// age tells below its tables that an earlier build was measured.
+func (s *savedSection) age(at time.Time) {
+	for i := range s.Tables {
+		s.Tables[i].Note += fmt.Sprintf(" Measured %s with an earlier build.", at.Format("2006-01-02 15:04"))
+	}
 }
 
 // saveSection copies what a section has added to the report.

@@ -51,6 +51,25 @@ func TestStoreGoesOn(t *testing.T) {
 	if _, _, _, all := again.span("other"); all != 0 {
 		t.Errorf("%d records of another build", all)
 	}
+	again.older = true
+	if err := again.put("a", "earlier", burden{}, outcome{Rate: 9}); err != nil {
+		t.Fatal(err)
+	}
+	aged := again.records["a\x00earlier"]
+	aged.At = aged.At.Add(-time.Hour)
+	again.records["a\x00earlier"] = aged
+	if r, ok := again.get("a", "other", &o); !ok || o.Rate != 2 || !r.Burden.Older || r.Burden.mark() != busyMark+olderMark {
+		t.Errorf("the newest of an earlier build: %v %+v %+v", ok, o, r.Burden)
+	}
+	if r, ok := again.get("a", "earlier", &o); !ok || o.Rate != 9 || r.Burden.Older {
+		t.Errorf("the build's own: %v %+v %+v", ok, o, r.Burden)
+	}
+	if _, _, _, all := again.span("other"); all != 1 {
+		t.Errorf("%d records of earlier builds count", all)
+	}
+	if _, _, _, all := again.span("earlier"); all != 1 {
+		t.Errorf("%d records count beside a build's own", all)
+	}
 	if err := again.put("c", "this", burden{}, outcome{Rate: 3}); err != nil {
 		t.Fatal(err)
 	}
