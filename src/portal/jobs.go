@@ -130,7 +130,7 @@ func (d *Desk) begin(kind string, run func(ctx context.Context, told func(Step))
 	d.jobs = slices.DeleteFunc(d.jobs, func(j *Job) bool { return j.Done && now.Sub(j.ended) > jobLife })
 	for _, j := range d.jobs {
 		if j.Kind == kind && !j.Done && kind != JobCheck {
-			return *j, nil // pressed twice
+			return j.copy(), nil // pressed twice
 		}
 	}
 	if len(d.jobs) >= maxJobs {
@@ -152,7 +152,14 @@ func (d *Desk) begin(kind string, run func(ctx context.Context, told func(Step))
 		}
 		d.mu.Unlock()
 	}()
-	return *j, nil
+	return j.copy(), nil
+}
+
+// copy is the job as it is now, which goes on; with the desk's lock held.
+func (j *Job) copy() Job {
+	out := *j
+	out.Steps = slices.Clone(j.Steps)
+	return out
 }
 
 // AssistPrefix begins the ids of jobs that no portal does: a portal that starts meanwhile does not know them.
@@ -181,9 +188,7 @@ func (d *Desk) poll(id string) (any, error) {
 	defer d.mu.Unlock()
 	for _, j := range d.jobs {
 		if j.ID == id {
-			out := *j
-			out.Steps = slices.Clone(j.Steps)
-			return out, nil
+			return j.copy(), nil
 		}
 	}
 	return nil, fmt.Errorf("there is no job '%s'; it ended long ago, or the service was restarted", id)

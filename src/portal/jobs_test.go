@@ -119,6 +119,33 @@ func TestStepsReplaceEachOther(t *testing.T) {
 	}
 }
 
+// TestAnswersStayAsTheyWere: what a page was told of a job does not change while it is written.
+func TestAnswersStayAsTheyWere(t *testing.T) {
+	d := &Desk{Running: true}
+	release, told := make(chan struct{}), make(chan struct{})
+	job := func(_ context.Context, tell func(Step)) error {
+		tell(Step{ID: "a", State: StepWorking})
+		told <- struct{}{}
+		<-release
+		tell(Step{ID: "a", State: StepWell})
+		return nil
+	}
+	first, err := d.begin("join", job)
+	<-told
+	again, twice := d.begin("join", job)
+	if err != nil || twice != nil {
+		t.Fatal(err, twice)
+	}
+	polled, _ := d.poll(first.ID)
+	close(release)
+	ended(t, d, first.ID)
+	for what, j := range map[string]Job{"pressed twice": again, "polled": polled.(Job)} {
+		if len(j.Steps) != 1 || j.Steps[0].State != StepWorking {
+			t.Errorf("%s: %+v", what, j.Steps)
+		}
+	}
+}
+
 func token(endpoints ...string) pairing.Token {
 	return pairing.Token{Server: config.Key{3}, Endpoints: endpoints}
 }

@@ -109,7 +109,8 @@ func (p *running) follow(ctx context.Context, hangup <-chan os.Signal, changed <
 	}
 }
 
-// withReload answers the command that every role has.
+// withReload answers the command that every role has. Whoever asks may not wait for the end, but what was begun is done: with half
+// of it the portal would not be as its configuration says, and no later reload would see that.
 func (p *running) withReload(handler control.Handler) control.Handler {
 	return func(ctx context.Context, q control.Request) (any, error) {
 		if q.Cmd != control.CmdReload {
@@ -118,7 +119,19 @@ func (p *running) withReload(handler control.Handler) control.Handler {
 		if p.config.role == nil {
 			return nil, errors.New("not ready yet")
 		}
-		return p.reload(ctx)
+		var done *control.Reloaded
+		var err error
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			done, err = p.reload(p.group.ctx)
+		}()
+		select {
+		case <-ended:
+			return done, err
+		case <-ctx.Done():
+			return nil, errors.New("the configuration is still being applied; the log and the status tell how that ends")
+		}
 	}
 }
 
