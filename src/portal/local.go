@@ -46,10 +46,11 @@ type local struct {
 	seen      []seenLink
 }
 
-// seenLink is a link as the system showed it, for looking up other servers' addresses over it.
+// seenLink is a link as the system showed it, for looking up other servers' addresses and connecting over it.
 type seenLink struct {
 	state   system.LinkState
 	servers []netip.Addr
+	mark    uint32 // of its sockets; the router's own word for it is the system task's
 }
 
 // startLocal builds the router's tasks.

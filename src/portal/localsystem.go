@@ -208,7 +208,8 @@ func (s *localSystem) lookAt(ctx context.Context, i int) {
 		s.trouble(i, err)
 	}
 	s.cap(ctx, i, state)
-	remote, source := s.names.endpointOver(i, state, look{servers: at.servers, mark: s.router.SocketMark(i)})
+	mark := s.router.SocketMark(i)
+	remote, source := s.names.endpointOver(i, state, look{servers: at.servers, mark: mark})
 	why := linkWhy(err, state, source)
 	if why == w.why && remote == w.remote && source == w.source && sameState(state, w.state) && (w.socket != nil || why != stats.LinkUp) {
 		return
@@ -230,7 +231,7 @@ func (s *localSystem) lookAt(ctx context.Context, i int) {
 	ready := why == stats.LinkUp && w.socket != nil && remote.IsValid()
 	s.log.Info("link", "name", l.Name, "device", at.device, "state", string(why), "address", source, "server", remote)
 	s.portal.run.shared.do(ctx, func(now mono.Time) {
-		s.portal.devices[i], s.portal.seen[i] = at.device, seenLink{state, at.servers}
+		s.portal.devices[i], s.portal.seen[i] = at.device, seenLink{state, at.servers, mark}
 		if err == nil && state.Index != 0 { // one that is gone may come back
 			s.portal.open.move(l.Name, at.device)
 		}

@@ -212,6 +212,22 @@ func TestSlowLinksAreNotGoneRound(t *testing.T) {
 	}
 }
 
+// TestLinksAreConnectedOverAsTheyWereSeen: with the device and the mark that the system task told of, whatever it is at now.
+func TestLinksAreConnectedOverAsTheyWereSeen(t *testing.T) {
+	l := heldProxy(t)
+	l.portal.seen[1].mark = 0x1300
+	for i, k := range (&walls{portal: l.portal}).list(t.Context()) {
+		if want := []uint32{0, 0x1300}[i]; k.mark != want {
+			t.Errorf("login pages are asked for over %s with mark %#x", k.device, k.mark)
+		}
+	}
+	for i, k := range l.links(t.Context()) {
+		if want := []uint32{0, 0x1300}[i]; k.mark != want {
+			t.Errorf("connections over %s have mark %#x", k.device, k.mark)
+		}
+	}
+}
+
 // TestAllWaitForTheAddress: an address that is found wakes everybody who waits for it, and nobody who comes later.
 func TestAllWaitForTheAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

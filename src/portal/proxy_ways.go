@@ -115,7 +115,7 @@ func (l *localProxy) linksTo(ctx context.Context, to *far) (out []knownLink) {
 			if i >= len(r.told) || !r.told[i].Up || r.held(i) || k.Name == "" {
 				continue
 			}
-			one := knownLink{k.Name, r.devices[i], r.sys.router.SocketMark(i), k.Metric, r.told[i].Endpoint, r.told[i].Source, &r.open}
+			one := knownLink{k.Name, r.devices[i], r.seen[i].mark, k.Metric, r.told[i].Endpoint, r.told[i].Source, &r.open}
 			if to.names != nil {
 				one.endpoint, one.source = to.names.endpointOver(i, r.seen[i].state, look{servers: r.seen[i].servers, mark: one.mark})
 			}

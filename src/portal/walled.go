@@ -140,7 +140,7 @@ func (w *walls) list(ctx context.Context) (out []wallLink) {
 	r.run.shared.do(ctx, func(mono.Time) {
 		for i, l := range r.links {
 			k := wallLink{index: i, metered: l.Metered, up: l.Name != "" && r.told[i].Up && !r.paused[i] && r.capped[i] != capStop}
-			k.knownLink = knownLink{name: l.Name, device: r.devices[i], mark: r.sys.router.SocketMark(i), endpoint: r.told[i].Endpoint}
+			k.knownLink = knownLink{name: l.Name, device: r.devices[i], mark: r.seen[i].mark, endpoint: r.told[i].Endpoint}
 			if id, ok := r.LinkPath(i); ok {
 				p := r.Path(id)
 				k.gets = p != nil && p.Usable()
