@@ -114,3 +114,26 @@ func TestHeldPathIsWaitedFor(t *testing.T) {
 		t.Error("a silence that was foreseen counts as overdue")
 	}
 }
+
+// A tunnel with something to send wakes up when the hold of a path ends; one without has no reason to.
+func TestEndOfHoldIsWaitedFor(t *testing.T) {
+	w := newPair(t, 44, 1, nil).up()
+	for range 30 {
+		w.give(0, 1, 1400, 300)
+		w.run(100 * ms)
+	}
+	w.run(2 * time.Second)
+	tn := w.sides[0].Tunnel
+	p := tn.paths[0]
+	until := w.now.Add(2 * ms)
+	p.Hold(until)
+	p.Probe(w.now, tn.lastData) // what is held is probed often
+	if next := tn.NextTimeout(); tn.Backlog() > 0 || next <= until {
+		t.Fatalf("%d bytes wait, and it looks again in %v", tn.Backlog(), next.Sub(w.now))
+	}
+	p.Busy = true
+	w.give(0, 1, 1400, 30)
+	if tn.Backlog() == 0 || tn.NextTimeout() != until {
+		t.Errorf("%d bytes wait, and it looks again in %v, the hold ends in %v", tn.Backlog(), tn.NextTimeout().Sub(w.now), until.Sub(w.now))
+	}
+}

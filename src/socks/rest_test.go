@@ -1,8 +1,10 @@
 package socks
 
 import (
+	"errors"
 	"io"
 	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -14,6 +16,7 @@ type resting struct {
 	ends  [2]*net.TCPConn // those of client and target
 	sides [2]*park.Conn   // the relay's
 	moved chan [2]uint64  // told of at its end
+	lot   *park.Lot
 }
 
 func newResting(t *testing.T, idle time.Duration) *resting {
@@ -23,7 +26,7 @@ func newResting(t *testing.T, idle time.Duration) *resting {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = lot.Close() })
-	r := &resting{moved: make(chan [2]uint64, 1)}
+	r := &resting{moved: make(chan [2]uint64, 1), lot: lot}
 	for i := range r.sides {
 		near, far := pair(t)
 		t.Cleanup(func() { _ = far.Close() })
@@ -104,4 +107,56 @@ func TestSlimRelayEnds(t *testing.T) {
 			t.Error("it is open")
 		}
 	}
+}
+
+// stall has the first client send more than the second, which does not read, takes, and returns how much.
+func (r *resting) stall(t *testing.T) (sent int) {
+	t.Helper()
+	for b := make([]byte, 1<<20); ; {
+		_ = r.ends[0].SetWriteDeadline(time.Now().Add(300 * time.Millisecond))
+		n, err := r.ends[0].Write(b)
+		if sent += n; errors.Is(err, os.ErrDeadlineExceeded) {
+			return sent
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestSlimBesideOneThatWaits: a direction that comes to rest leaves alone what the other, whose client does not read, waits for.
+func TestSlimBesideOneThatWaits(t *testing.T) {
+	r := newResting(t, time.Hour)
+	r.slim(t)
+	sent := r.stall(t)
+	for range 2 { // the way back carries something and rests again
+		_, _ = r.ends[1].Write([]byte{1})
+		if _, err := io.ReadFull(r.ends[0], make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		for end := time.Now().Add(20 * time.Second); r.lot.Parked() != 1; <-time.After(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal("the way back does not rest")
+			}
+		}
+		<-time.After(2 * firstPatience)
+	}
+	_ = r.ends[0].CloseWrite()
+	_ = r.ends[1].SetReadDeadline(time.Now().Add(20 * time.Second))
+	if got, err := io.Copy(io.Discard, r.ends[1]); err != nil || got != int64(sent) {
+		t.Errorf("%d bytes of %d came: %v", got, sent, err)
+	}
+}
+
+// TestSlimSourceBreaks: one that was slim, and then sent more than the other takes, is missed when it breaks off.
+func TestSlimSourceBreaks(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes some seconds")
+	}
+	r := newResting(t, time.Hour)
+	r.slim(t)
+	r.stall(t)
+	_ = r.ends[0].SetLinger(0)
+	_ = r.ends[0].Close()
+	r.over(t)
 }
