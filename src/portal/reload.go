@@ -161,14 +161,14 @@ func fixed(c *config.Config) []setting {
 	p := c.Portal
 	list := []setting{
 		{"enabled", p.Enabled}, {"role", p.Role}, {"private_key", p.PrivateKey}, {"device", p.Device}, {"mtu", p.MTU}, {"control", p.Control},
-		{"profile", p.Profile}, {"cipher", p.Cipher}, {"protect", p.Protect},
+		{"secrets_dir", p.SecretsDir}, {"profile", p.Profile}, {"cipher", p.Cipher}, {"protect", p.Protect},
 		{"memory_limit", p.MemoryLimitBytes}, {"metrics_listen", p.MetricsListen}, {"mark", p.Mark}, {"table", p.Table}, {"rule_priority", p.RulePriority},
 	}
 	if p.Role == config.RoleRemote {
 		r := p.Remote
 		return append(list, []setting{
 			{"listen", r.Listen}, {"listen_tls", r.ListenTLS}, {"ip_protocol", r.IPProtocol}, {"raw_ip", r.RawIP}, {"address", r.Address},
-			{"address6", r.Address6}, {"mode", r.Mode}, {"max_peers", r.MaxPeers}, {"peers_dir", r.PeersDir},
+			{"address6", r.Address6}, {"mode", r.Mode}, {"max_peers", r.MaxPeers}, {"peers_dir", r.PeersDir}, {"tls_name", r.TLSName}, {"prefix6", r.Prefix6},
 		}...)
 	}
 	l := p.Local
@@ -198,6 +198,7 @@ func merge(old, next *config.Config) (merged *config.Config, restart []string) {
 	here.LAN, here.KillSwitch, here.DNS, here.IPv6, here.RouterTraffic = wanted.LAN, wanted.KillSwitch, wanted.DNS, wanted.IPv6, wanted.RouterTraffic
 	to, from := &out.Portal.Remote, next.Portal.Remote
 	to.Interface, to.Isolate, to.AllowPrivate, to.BlockPort, to.Reserve = from.Interface, from.Isolate, from.AllowPrivate, from.BlockPort, from.Reserve
+	to.RateBitsPerSecond, to.Endpoints = from.RateBitsPerSecond, from.Endpoints
 	if old.Portal.Role != next.Portal.Role { // nothing of the other role's makes sense here
 		return old, restart
 	}

@@ -30,7 +30,11 @@ func (r *remote) reload(ctx context.Context, next *config.Config) (changes []str
 		}
 		r.SetChoices(choices(next.Portal))
 		r.SetRate(now, int64(next.Portal.Remote.RateBitsPerSecond/8))
-		changes = append(rechoose(now, r.run.configuration().Portal, next.Portal, tunnels...), r.reloadPeers(now, next)...)
+		before := r.run.configuration().Portal
+		changes = append(rechoose(now, before, next.Portal, tunnels...), r.reloadPeers(now, next)...)
+		if rate := next.Portal.Remote.RateBitsPerSecond; rate != before.Remote.RateBitsPerSecond {
+			changes = append(changes, fmt.Sprintf("rate of all routers together: %d Mbit/s", rate/1_000_000))
+		}
 	})
 	if !ran {
 		return nil, ctx.Err()
