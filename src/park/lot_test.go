@@ -1,11 +1,14 @@
 package park
 
 import (
+	"math"
 	"net"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // woken counts.
@@ -148,6 +151,39 @@ func TestParksAgain(t *testing.T) {
 	}
 	if l.Parked() != 0 {
 		t.Errorf("%d are parked", l.Parked())
+	}
+}
+
+// TestNothingLeftToTell: what was told of once, or taken back, is not told of for as long as nobody reads it: the watch would never
+// rest. No ticket is zero.
+func TestNothingLeftToTell(t *testing.T) {
+	l := newLot(t)
+	near, far, raw := pair(t)
+	w := newWoken()
+	for _, leave := range []bool{false, true} {
+		ticket, err := l.Park(raw, time.Time{}, w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if leave && !l.Leave(ticket) {
+			t.Error("woken by nothing")
+		}
+		_, _ = far.Write([]byte{1})
+		if !leave {
+			w.wait(t, "bytes")
+		}
+		w.quiet(t, "again")
+		_ = l.raw.Control(func(fd uintptr) {
+			poll := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+			if n, err := unix.Poll(poll[:], 0); n != 0 || err != nil {
+				t.Errorf("taken back %v: there is still something to tell: %d, %v", leave, n, err)
+			}
+		})
+		_, _ = near.Read(make([]byte, 9))
+	}
+	l.spots[0].turn = math.MaxUint32
+	if ticket, err := l.Park(raw, time.Time{}, w); ticket == 0 || err != nil {
+		t.Errorf("ticket %d, %v", ticket, err)
 	}
 }
 
