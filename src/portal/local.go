@@ -219,6 +219,11 @@ func (r *local) lowestMetric() int {
 // setLink tells the engine about a link, in the loop.
 func (r *local) setLink(now mono.Time, i int, l node.Link) {
 	r.told[i] = l
+	r.SetLink(now, i, r.asUsed(i, l))
+}
+
+// asUsed is a link as the engine is to use it.
+func (r *local) asUsed(i int, l node.Link) node.Link {
 	if r.paused[i] || r.capped[i] == capStop {
 		l.Up = false
 	}
@@ -231,7 +236,7 @@ func (r *local) setLink(now mono.Time, i int, l node.Link) {
 	l.Metered, l.Standby = r.links[i].Metered, r.links[i].Metric > r.lowestMetric()
 	l.Congestion, _ = congestion.ParseKind(string(r.links[i].Congestion))
 	l.Copies = r.copiesOver(r.links[i])
-	r.SetLink(now, i, l)
+	return l
 }
 
 // held reports that the proxy's connections should keep off a link: it is paused, or its data cap is used up; in the loop.

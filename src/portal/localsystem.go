@@ -158,8 +158,8 @@ func (s *localSystem) look(ctx context.Context) {
 		s.lookAt(ctx, i)
 	}
 	s.caps.keep(s.portal.run.configuration().Links, false)
-	switch late := time.Since(s.since) > directAfter; {
-	case s.set && !s.direct && !s.up.Load() && late && !s.want.Local.KillSwitch:
+	switch {
+	case s.goesDirect(time.Since(s.since)):
 		s.log.Warn("no session: the LAN goes direct until there is one")
 		s.direct = true
 		if err := s.router.DropTunnel(); err != nil {
@@ -169,6 +169,11 @@ func (s *localSystem) look(ctx context.Context) {
 		s.direct = false
 		s.setTunnel()
 	}
+}
+
+// goesDirect reports that the LAN is to go direct, after the session's present state has lasted so long.
+func (s *localSystem) goesDirect(lasted time.Duration) bool {
+	return s.set && !s.direct && !s.up.Load() && lasted > directAfter && !s.want.Local.KillSwitch
 }
 
 // errSameDevice: one link is one device, with all its addresses.

@@ -22,8 +22,21 @@ func (s *localSystem) derive() {
 
 // rewant applies other options of the portal, and says which.
 func (s *localSystem) rewant(next config.Portal) (changes []string, err error) {
-	old := s.want
+	changes = otherWishes(s.want, next)
 	s.want = next
+	if len(changes) == 0 {
+		return nil, nil
+	}
+	s.derive()
+	err = s.guard()
+	if s.set && !s.direct {
+		s.setTunnel()
+	}
+	return changes, err
+}
+
+// otherWishes are the options of the system task that differ.
+func otherWishes(old, next config.Portal) (changes []string) {
 	for _, o := range []struct {
 		name string
 		same bool
@@ -36,15 +49,7 @@ func (s *localSystem) rewant(next config.Portal) (changes []string, err error) {
 			changes = append(changes, o.name)
 		}
 	}
-	if len(changes) == 0 {
-		return nil, nil
-	}
-	s.derive()
-	err = s.guard()
-	if s.set && !s.direct {
-		s.setTunnel()
-	}
-	return changes, err
+	return changes
 }
 
 func ipv6Policy(p config.IPv6) system.IPv6Policy {
@@ -146,7 +151,7 @@ func (s *localSystem) post(f func()) {
 
 func (s *localSystem) setTunnel() {
 	var dns error
-	s.tunnel.DNS, dns = s.lookUps()
+	s.tunnel.DNS, dns = s.lookUps(nameServerUser)
 	if said := s.remarks(dns); said != s.said {
 		s.said = said
 		if said != "" {
@@ -160,13 +165,13 @@ func (s *localSystem) setTunnel() {
 }
 
 // lookUps decides what becomes of the router's look-ups; the error says why they stay as they are against the
-// configuration.
-func (s *localSystem) lookUps() (*system.DNS, error) {
+// configuration. asker finds the user whose they are.
+func (s *localSystem) lookUps(asker func() (uid int, ok bool)) (*system.DNS, error) {
 	portal := s.want
 	if portal.Local.DNS != config.DNSTunnel {
 		return nil, nil
 	}
-	uid, ok := nameServerUser()
+	uid, ok := asker()
 	if !ok {
 		return nil, errors.New("there is no user dnsmasq here")
 	}
