@@ -90,8 +90,9 @@ func (t *Tunnel) refresh(now mono.Time) {
 			continue
 		}
 		rtt := max(p.Sent.RTT.Min(), p.Sent.Busy()) + p.Sent.Reordered()
-		if p.Competing() {
-			rtt = max(rtt, p.Sent.Flight())
+		rtt = max(rtt, p.Sent.Flight())
+		if p.Competing() { // its trials hold packets back for two round trips
+			rtt = max(rtt, 2*p.Sent.Flight())
 		}
 		if first || rtt < best {
 			best = rtt
