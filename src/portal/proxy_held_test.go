@@ -228,6 +228,44 @@ func TestLinksAreConnectedOverAsTheyWereSeen(t *testing.T) {
 	}
 }
 
+// TestNothingPassesTheKillSwitch: neither what no route names, nor what its route cannot carry, goes directly.
+func TestNothingPassesTheKillSwitch(t *testing.T) {
+	server, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	to := socks.FromAddrPort(netip.MustParseAddrPort(server.Addr().String()))
+	for name, routes := range map[string][]config.Route{
+		"no route":       nil,
+		"plain":          {{Name: "all", Dest: []config.Dest{{}}, Carrier: config.CarrierPlain, FallbackDirect: true}},
+		"no session":     {{Name: "all", Dest: []config.Dest{{}}, FallbackDirect: true}},
+		"through tunnel": {{Name: "all", Dest: []config.Dest{{}}, Carrier: config.CarrierTunnel, FallbackDirect: true}},
+	} {
+		for _, kill := range []bool{false, true} {
+			l := heldProxy(t)
+			copy(l.portal.capped, []verdict{capStop, capStop}) // no link is waited for
+			l.portal.run.cfg.Routes = routes
+			l.portal.run.cfg.Portal.Local.KillSwitch = kill
+			s, _, err := l.Connect(t.Context(), socks.Client{}, to)
+			if err == nil {
+				_ = s.Close()
+			}
+			if (err != nil) != kill {
+				t.Errorf("%s, kill switch %v: %v", name, kill, err)
+			}
+			told := false
+			_, _, err = l.Bind(t.Context(), socks.Client{}, to, func(socks.Address) error { told = true; return errNoWay })
+			if err == nil || told == kill {
+				t.Errorf("%s, kill switch %v: listens here %v, %v", name, kill, told, err)
+			}
+			if kill && l.counts.fallbacks.Load()+l.counts.plain.Load() > 0 {
+				t.Errorf("%s: %d fallbacks, %d plain", name, l.counts.fallbacks.Load(), l.counts.plain.Load())
+			}
+		}
+	}
+}
+
 // TestAllWaitForTheAddress: an address that is found wakes everybody who waits for it, and nobody who comes later.
 func TestAllWaitForTheAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
