@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"mpproxy/src/config"
@@ -144,6 +145,32 @@ func TestAnswersStayAsTheyWere(t *testing.T) {
 			t.Errorf("%s: %+v", what, j.Steps)
 		}
 	}
+}
+
+// TestJobsAreForgotten after a while; and those of a running service are told from those of none.
+func TestJobsAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for running, prefix := range map[bool]string{true: "", false: AssistPrefix} {
+			d := &Desk{Running: running}
+			quick := func(context.Context, func(Step)) error { return nil }
+			old, _ := d.begin(JobCheck, quick)
+			synctest.Wait()
+			if old.ID != prefix+"1" {
+				t.Errorf("running %v: job %s", running, old.ID)
+			}
+			time.Sleep(jobLife - time.Second)
+			_, _ = d.begin(JobCheck, quick)
+			if _, err := d.poll(old.ID); err != nil {
+				t.Error("forgotten too soon:", err)
+			}
+			time.Sleep(2 * time.Second)
+			_, _ = d.begin(JobCheck, quick)
+			if _, err := d.poll(old.ID); err == nil {
+				t.Error("it is still known")
+			}
+			synctest.Wait()
+		}
+	})
 }
 
 func token(endpoints ...string) pairing.Token {
