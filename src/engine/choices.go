@@ -14,6 +14,7 @@ func (t *Tunnel) SetChoices(now mono.Time, s sched.Kind, c congestion.Kind) {
 		t.params.Scheduler = s
 		t.sched = sched.New(s, budget(t.params.Profile))
 		t.sched.Bar(t.gaining.meter.Barred())
+		t.ways = nil // they are made anew
 		t.refreshAt = now
 	}
 	t.params.Congestion = c

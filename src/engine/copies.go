@@ -22,11 +22,11 @@ type copies struct {
 
 // secondPath is where a packet of f about to go over p for the first time goes, too, by the choice of what is sent twice, or by a
 // rule: the soonest of the other paths that take it, none of a higher metric; nil if it goes over p only.
-func (t *Tunnel) secondPath(now mono.Time, f *flowq.Flow, p *path.Path, load *recovery.Payload) (second *path.Path) {
+func (t *Tunnel) secondPath(now mono.Time, f *flowq.Flow, on roads, p *path.Path, load *recovery.Payload) (second *path.Path) {
 	var secondAt time.Duration
 	level, judged, named := path.CopyNothing, false, false
-	for _, o := range t.eligible {
-		if o.Copies == path.CopyNothing || o == p || o.Metric != t.metric || !o.Open() {
+	for _, o := range on.eligible {
+		if o.Copies == path.CopyNothing || o == p || o.Metric != on.metric || !o.Open() {
 			continue
 		}
 		if !judged {
@@ -40,7 +40,7 @@ func (t *Tunnel) secondPath(now mono.Time, f *flowq.Flow, p *path.Path, load *re
 		}
 	}
 	if second != nil && !second.Copies.Has(level) {
-		t.twice.room.take(load.Buf.Len())
+		t.ruled.room.take(load.Buf.Len())
 	}
 	return second
 }
@@ -57,8 +57,8 @@ func copyLevel(f *flowq.Flow, load *recovery.Payload) path.Copies {
 }
 
 // copiesOf returns the copies that wait for a path; nil if it gets none.
-func (t *Tunnel) copiesOf(p, second *path.Path) *copies {
-	if p != second && (t.params.Scheduler != sched.Redundant || p.Metric != t.metric || p.Metered && !t.params.CopyMetered) {
+func (t *Tunnel) copiesOf(on roads, p, second *path.Path) *copies {
+	if p != second && (t.params.Scheduler != sched.Redundant || p.Metric != on.metric || p.Metered && !t.params.CopyMetered) {
 		return nil
 	}
 	c := t.copies[p.ID]
@@ -70,12 +70,12 @@ func (t *Tunnel) copiesOf(p, second *path.Path) *copies {
 }
 
 // copy has a packet that just went over from sent on second, too, or on every other path.
-func (t *Tunnel) copy(now mono.Time, from, second *path.Path, load *recovery.Payload, out *Batch) {
-	for _, p := range t.eligible {
+func (t *Tunnel) copy(now mono.Time, on roads, from, second *path.Path, load *recovery.Payload, out *Batch) {
+	for _, p := range on.eligible {
 		if p == from || !p.Usable() {
 			continue
 		}
-		c := t.copiesOf(p, second)
+		c := t.copiesOf(on, p, second)
 		if c == nil {
 			continue
 		}
@@ -149,11 +149,11 @@ func (t *Tunnel) dropCopies(id uint32) {
 
 // leading is the path that takes a spread flow's next packet when all paths get it: one that has sent all its copies, and of
 // those the soonest.
-func (t *Tunnel) leading(now mono.Time, size int) *path.Path {
+func (t *Tunnel) leading(now mono.Time, size int, on roads) *path.Path {
 	var best *path.Path
 	var bestAt int64
-	for _, p := range t.eligible {
-		if !p.CanSend() || !t.sched.Spreads(p.ID) {
+	for _, p := range on.eligible {
+		if !p.CanSend() || !on.sched.Spreads(p.ID) {
 			continue
 		}
 		if c := t.copies[p.ID]; c != nil && c.n > 0 {

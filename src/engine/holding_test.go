@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"mpproxy/src/engine/flowq"
 	"mpproxy/src/engine/gaps"
 	"mpproxy/src/engine/mono"
 	"mpproxy/src/engine/path"
@@ -95,11 +96,11 @@ func TestHeldPathIsWaitedFor(t *testing.T) {
 	tn := w.sides[0].Tunnel
 	p := tn.paths[0]
 	p.Busy = true
-	if p.CC.Searching() || tn.anyRoom(w.now) {
+	if p.CC.Searching() || tn.anyRoom(w.now, tn.roads(flowq.Way{})) {
 		t.Fatal("there is room before")
 	}
 	p.Hold(w.now.Add(3 * ms))
-	if !tn.anyRoom(w.now) {
+	if !tn.anyRoom(w.now, tn.roads(flowq.Way{})) {
 		t.Error("what waits for a held path would be dropped")
 	}
 	p.Hold(0)

@@ -291,8 +291,10 @@ func (t *Tunnel) control(now mono.Time, p *path.Path, r *Received) {
 		t.config.acked(f.ConfigAck.ID)
 	case wire.TypePathUse:
 		t.onUse(now, p, &f.PathUse)
-	case wire.TypeSendTwice:
-		t.onSendTwice(now, &f.SendTwice)
+	case wire.TypeFlow:
+		t.onFlow(now, &f.Flow)
+	case wire.TypePathLink:
+		t.onPathLink(now, p, int(f.PathLink.Link))
 	case wire.TypePathClose:
 		t.pathIDs.use(f.PathClose.Path)
 		if f.PathClose.Path != p.ID {
@@ -330,6 +332,7 @@ func (t *Tunnel) onUse(now mono.Time, p *path.Path, f *wire.PathUseFrame) {
 	p.SetUse(path.Use{
 		Metric: int(f.Metric), Overflow: f.Overflow, Standby: f.Standby, Metered: f.Metered, Limit: int64(f.Limit) * 125,
 		Congestion: t.allowed(congestion.Kind(f.Congestion)), Copies: path.Copies(f.Copies),
+		Number: p.Config.Use.Number,
 	})
 	p.ChooseCongestion(now, t.params.Congestion)
 	t.refreshAt = now

@@ -156,6 +156,7 @@ func (t *Tunnel) giveUp(now mono.Time, load recovery.Payload) {
 
 // sendRepairs sends lost packets again, ahead of new data.
 func (t *Tunnel) sendRepairs(now mono.Time, out *Batch) {
+	bound := min(t.repairs.len(), maxBatch)
 	for t.repairs.len() > 0 && len(out.Datagrams) < maxBatch {
 		r := t.repairs.front()
 		if now > r.until {
@@ -163,6 +164,11 @@ func (t *Tunnel) sendRepairs(now mono.Time, out *Batch) {
 			continue
 		}
 		p := t.repairPath(now, r)
+		if p == nil && bound > 0 && t.roadsFor(r.load.Buf).links != 0 {
+			bound-- // others need not wait for the links that this one's rule names
+			t.repairs.push(t.repairs.pop())
+			continue
+		}
 		if p == nil {
 			return
 		}
@@ -182,8 +188,9 @@ func (t *Tunnel) sendRepairs(now mono.Time, out *Batch) {
 func (t *Tunnel) repairPath(now mono.Time, r *repair) *path.Path {
 	var best *path.Path
 	var bestAt mono.Time
+	on := t.roadsFor(r.load.Buf)
 	for _, p := range t.paths {
-		if !p.CanUrge() || !p.HasWindow() || !slices.Contains(t.eligible, p) && (r.load.Copies == 0 || p.Metered) {
+		if !p.CanUrge() || !p.HasWindow() || !p.Over(on.links) || !slices.Contains(on.eligible, p) && (r.load.Copies == 0 || p.Metered) {
 			continue
 		}
 		at := now.Add(p.Arrival(now, r.load.Buf.Len(), 1))

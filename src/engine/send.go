@@ -38,17 +38,17 @@ func (t *Tunnel) Poll(now mono.Time, out *Batch) (more bool) {
 // sendQueued binds queued packets to paths while any path has room.
 func (t *Tunnel) sendQueued(now mono.Time, out *Batch) (more bool) {
 	for len(out.Datagrams) < maxBatch && t.limits.out.open(now) {
-		f := t.queue.Next(now, now >= t.pardoned && (t.limits.out.tight(now) || !t.anyRoom(now)))
+		f := t.queue.Next(now, t.full(now, flowq.Way{}))
 		if f == nil {
 			break
 		}
-		p, prev := t.pick(now, f)
+		on := t.roadsOf(f)
+		p, prev := t.pick(now, f, on)
 		if p == nil {
-			t.gaining.waits(f)
-			t.queue.Park(f)
+			t.waits(now, f, on)
 			continue
 		}
-		t.sendHead(now, f, prev, p, out)
+		t.sendHead(now, f, on, prev, p, out)
 	}
 	t.queue.Unpark()
 	t.sendAllCopies(now, out)
@@ -59,13 +59,18 @@ func (t *Tunnel) sendQueued(now mono.Time, out *Batch) (more bool) {
 	return more
 }
 
+// full reports that flows may be asked to slow down: what they could take is full, be it the tunnel's limit.
+func (t *Tunnel) full(now mono.Time, w flowq.Way) bool {
+	return now >= t.pardoned && (t.limits.out.tight(now) || !t.anyRoom(now, t.roads(w)))
+}
+
 // anyRoom reports whether some eligible path could take a packet, or will soon take more: while it still looks for its
 // capacity a drop would tell the sender that there is none. So it would while a path is silent that may have died, or is held for a moment.
-func (t *Tunnel) anyRoom(now mono.Time) bool {
+func (t *Tunnel) anyRoom(now mono.Time, on roads) bool {
 	patient := int64(t.Backlog()) < max(t.capacity*int64(searchPatience)/int64(time.Second), searchBacklog)
-	for _, p := range t.eligible {
+	for _, p := range on.eligible {
 		_, held := p.Held()
-		if p.CanSend() && t.sched.Spreads(p.ID) || patient && p.Usable() && p.CC.Searching() || p.Overdue(now) || held {
+		if p.CanSend() && on.sched.Spreads(p.ID) || patient && p.Usable() && p.CC.Searching() || p.Overdue(now) || held {
 			return true
 		}
 	}
@@ -84,21 +89,21 @@ func (t *Tunnel) markLimited() {
 
 // pick finds the path for a flow's next packet, and the packet: the one behind prev, or the head. A flow with a backlog
 // gets a lane first, so that it may be spread and repaired in order.
-func (t *Tunnel) pick(now mono.Time, f *flowq.Flow) (p *path.Path, prev *packet.Buf) {
+func (t *Tunnel) pick(now mono.Time, f *flowq.Flow, on roads) (p *path.Path, prev *packet.Buf) {
 	class := f.Class()
 	urgent := class == flowq.Urgent
 	// The first packets of a flow are urgent, those of a burst behind them are not: all of it has to stay in order.
-	if !f.Binding.HasLane && f.Tail() != flowq.Urgent && f.BacklogBytes() > sched.Quantum && t.sched.Wide(t.eligible) {
+	if !f.Binding.HasLane && f.Tail() != flowq.Urgent && f.BacklogBytes() > sched.Quantum && on.sched.Wide(on.eligible) {
 		t.lanes.acquire(now, f)
 	}
 	size := f.Head().Len() + wire.HeaderBytes + FrameBytes + wire.TagBytes
 	if !f.Binding.HasLane || urgent {
-		return t.sched.Single(now, f, size, urgent || class == flowq.Sparse, t.eligible), nil
+		return on.sched.Single(now, f, size, urgent || class == flowq.Sparse, on.eligible), nil
 	}
 	if t.params.Scheduler == sched.Redundant {
-		return t.leading(now, size), nil
+		return t.leading(now, size, on), nil
 	}
-	p, depth := t.sched.Spread(now, f.BacklogBytes(), size, t.eligible)
+	p, depth := on.sched.Spread(now, f.BacklogBytes(), size, on.eligible)
 	if p == nil || depth <= 0 {
 		return p, nil
 	}
@@ -126,7 +131,7 @@ func (t *Tunnel) reach(f *flowq.Flow, p *path.Path, depth int) (prev *packet.Buf
 }
 
 // sendHead takes the flow's packet behind prev, or its head, and sends it over p.
-func (t *Tunnel) sendHead(now mono.Time, f *flowq.Flow, prev *packet.Buf, p *path.Path, out *Batch) {
+func (t *Tunnel) sendHead(now mono.Time, f *flowq.Flow, on roads, prev *packet.Buf, p *path.Path, out *Batch) {
 	b := t.queue.PopBehind(now, f, prev)
 	load := recovery.Payload{
 		Buf: b, Born: b.Enqueued, Urgent: flowq.Class(b.Class) == flowq.Urgent, Laned: b.Laned, Lane: b.Lane, Seq: b.Seq,
@@ -144,14 +149,14 @@ func (t *Tunnel) sendHead(now mono.Time, f *flowq.Flow, prev *packet.Buf, p *pat
 	t.counts.BytesOut += uint64(b.Len())
 	t.limits.out.take(b.Len())
 	t.held += int64(b.Len())
-	second := t.secondPath(now, f, p, &load)
-	if f.Twice() {
-		t.tellTwice(now, f, p, second, b, out)
+	second := t.secondPath(now, f, on, p, &load)
+	if f.Verdict() != (flowq.Verdict{}) {
+		t.tellRule(now, f, p, second, b, out)
 	}
 	original, copied := t.originalOf(p, &load, second)
 	t.sendData(now, p, load, !rising, out)
 	if copied {
-		t.copy(now, p, second, &original, out)
+		t.copy(now, on, p, second, &original, out)
 		original.Buf.Release()
 	}
 }
@@ -349,6 +354,9 @@ func (t *Tunnel) sendProbe(now mono.Time, p *path.Path, tell bool, out *Batch) {
 		Metric: uint16(min(max(u.Metric, 0), 65535)), Overflow: u.Overflow, Standby: u.Standby, Metered: u.Metered, Limit: uint64(u.PeerLimit) / 125,
 		Congestion: uint8(u.Congestion), Copies: uint8(u.Copies),
 	}.Append(out.arena)
+	if u.Number > 0 {
+		out.arena = wire.PathLinkFrame{Link: uint8(min(u.Number, wire.MaxLink))}.Append(out.arena)
+	}
 	if opening {
 		out.arena = pad(out.arena, d, probeBytes)
 	}

@@ -1,12 +1,12 @@
 package engine
 
 import (
-	"math"
 	"time"
 
 	"mpproxy/src/engine/lane"
 	"mpproxy/src/engine/mono"
 	"mpproxy/src/engine/path"
+	"mpproxy/src/engine/sched"
 	"mpproxy/src/engine/wire"
 )
 
@@ -78,14 +78,42 @@ func (t *Tunnel) OnTimeout(now mono.Time) {
 // refresh makes the slow decisions: who is eligible, how long flows may queue, which lanes are idle.
 func (t *Tunnel) refresh(now mono.Time) {
 	t.refreshAt = now.Add(refreshEvery)
-	t.chooseMetric()
+	t.eligible, t.metric = choose(t.paths, t.metric, t.eligible[:0])
 	t.sched.Refresh(t.eligible)
 	t.measureGain(now)
 	t.joint.refresh(now, t.paths)
-	var best, slowest, back time.Duration
-	var capacity int64
-	first, lossy, searching := true, false, false
-	for _, p := range t.eligible {
+	v := view(t.eligible, t.sched)
+	capacity, searching := v.capacity, v.searching
+	t.queue.SetRTT(v.single, v.spread, t.sched.Ahead(now, t.eligible))
+	t.refreshWays(now)
+	t.capacity = capacity
+	t.ackSpacing = 0
+	if capacity > 0 && !searching {
+		t.ackSpacing = min(time.Duration(ackCost*int64(time.Second)/capacity), ackSpacingMax)
+	}
+	t.queue.SetCapacity(float64(t.limits.narrow(capacity)) * 8)
+	t.ruled.refresh(now, t.queue, t.limits.narrow(capacity), searching)
+	t.queue.Expire(now)
+	t.lanes.expire(now, t.queue)
+	t.parts.expire(now, &t.drops)
+	for _, p := range t.paths {
+		t.in.SetPath(p.ID, t.pathInfo(now, p))
+	}
+}
+
+// outlook is what paths promise flows: round trips to expect of those on one path and of those that are spread, and how many bytes
+// per second; searching while a path is still looking for its own.
+type outlook struct {
+	single, spread time.Duration
+	capacity       int64
+	searching      bool
+}
+
+// view looks at the paths that flows may take.
+func view(eligible []*path.Path, s *sched.Scheduler) (v outlook) {
+	var best, slowest time.Duration
+	first, lossy := true, false
+	for _, p := range eligible {
 		if !p.Usable() {
 			continue
 		}
@@ -97,33 +125,21 @@ func (t *Tunnel) refresh(now mono.Time) {
 		if first || rtt < best {
 			best = rtt
 		}
-		if t.sched.Spreads(p.ID) {
+		if s.Spreads(p.ID) {
 			slowest = max(slowest, rtt)
 		}
-		capacity += p.CC.Bandwidth()
-		searching = searching || p.CC.Searching()
+		v.capacity += p.CC.Bandwidth()
+		v.searching = v.searching || p.CC.Searching()
 		lossy = lossy || p.Loss() > lossyShare
 		first = false
 	}
-	back = best
+	back := best
 	if lossy {
 		// Behind each gap the flow waits for the repair, a round trip of the fastest path.
 		slowest += 2 * best
 	}
-	t.queue.SetRTT(best+20*time.Millisecond, (slowest+back)/2+20*time.Millisecond, t.sched.Ahead(now, t.eligible))
-	t.capacity = capacity
-	t.ackSpacing = 0
-	if capacity > 0 && !searching {
-		t.ackSpacing = min(time.Duration(ackCost*int64(time.Second)/capacity), ackSpacingMax)
-	}
-	t.queue.SetCapacity(float64(t.limits.narrow(capacity)) * 8)
-	t.twice.refresh(now, t.limits.narrow(capacity), searching)
-	t.queue.Expire(now)
-	t.lanes.expire(now, t.queue)
-	t.parts.expire(now, &t.drops)
-	for _, p := range t.paths {
-		t.in.SetPath(p.ID, t.pathInfo(now, p))
-	}
+	v.single, v.spread = best+20*time.Millisecond, (slowest+back)/2+20*time.Millisecond
+	return v
 }
 
 // pathInfo is what the lanes need to know of a path that packets come on.
@@ -132,45 +148,6 @@ func (t *Tunnel) pathInfo(now mono.Time, p *path.Path) lane.PathInfo {
 	info.Up = p.Rx.Heard() != 0 && now.Sub(p.Rx.Heard()) < time.Second
 	info.Reorder = max(info.Reorder, p.Rx.Reorder())
 	return info
-}
-
-// chooseMetric collects the paths that data may use: those of the lowest metric that works, and those that take the overflow.
-// While all paths of that metric lose too much, those of the next one help.
-func (t *Tunnel) chooseMetric() {
-	t.eligible = t.eligible[:0]
-	metric, _, found := t.leastMetric(math.MinInt)
-	if !found {
-		metric = t.metric
-	}
-	t.metric = metric
-	helper := math.MaxInt
-	if _, broken, ok := t.leastMetric(metric); ok && broken {
-		helper, _, _ = t.leastMetric(metric + 1)
-	}
-	for _, p := range t.paths {
-		if p.Metric == metric {
-			t.eligible = append(t.eligible, p)
-		}
-	}
-	for _, p := range t.paths {
-		if p.Metric > metric && (p.Overflow || p.Metric == helper) && p.Usable() {
-			t.eligible = append(t.eligible, p)
-		}
-	}
-}
-
-// leastMetric is the lowest metric, from least on, of which a path is usable; broken says that all of those lose too much.
-func (t *Tunnel) leastMetric(least int) (metric int, broken, ok bool) {
-	for _, p := range t.paths {
-		if p.Usable() && p.Metric >= least && (!ok || p.Metric < metric) {
-			metric, ok = p.Metric, true
-		}
-	}
-	broken = true
-	for _, p := range t.paths {
-		broken = broken && !(p.Usable() && p.Metric == metric && p.Loss() < brokenShare)
-	}
-	return metric, broken, ok
 }
 
 // appendDelays tells the receiver which path is how much later than the fastest, and how long a repair takes.

@@ -32,7 +32,8 @@ type Tunnel struct {
 	others  map[uint32]*session.Replay // numbers of packets without a lane that came by repairs or copies
 	copies  map[uint32]*copies
 	joint   joint
-	twice   twice
+	ruled   ruled
+	ways    []*way
 	came    came
 	offset  *recovery.Offset
 	repairs repairs
@@ -134,6 +135,10 @@ func New(now mono.Time, p Params) *Tunnel {
 			t.lanes.gaveUp(b.Lane, b.Seq)
 		}
 	}
+	t.queue.Full = t.full
+	if !p.Initiator {
+		t.queue.SetJudge(t.wished)
+	}
 	t.in, t.even = lane.NewReceiver(lane.Params{LimitBytes: p.LaneBytes}), even.New(p.LaneBytes/2)
 	t.lanes = newLaneSender()
 	return t
@@ -218,6 +223,7 @@ func (t *Tunnel) ClosePath(now mono.Time, id uint32) {
 		}
 		t.paths = append(t.paths[:i:i], t.paths[i+1:]...)
 		t.eligible = slices.DeleteFunc(t.eligible, func(e *path.Path) bool { return e == p })
+		t.leaveWays(p)
 		delete(t.lanes.info, id)
 		t.salvage(now, p, p.Sent.Abandon())
 		if p.Usable() && len(t.paths) > 0 {

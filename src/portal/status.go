@@ -54,6 +54,7 @@ func sessionStatus(now mono.Time, t *engine.Tunnel, r *rates, up bool, linkName 
 	queued := t.QueueCounts()
 	drops.Add(stats.CoDel, queued.DroppedDelay)
 	drops.Add(stats.QueueFull, queued.DroppedFull+queued.DroppedTable)
+	drops.Add(stats.NoPath, queued.DroppedNoWay)
 	drops.Add(stats.NotIP, queued.DroppedNotIP)
 	scheduler, _ := t.Choices()
 	s := stats.Session{

@@ -68,9 +68,9 @@ func (c *codel) law(t mono.Time, b bounds) mono.Time {
 
 // control applies CoDel to f's head. It marks or drops what is due; afterwards f may be empty or in another list.
 func (q *Queue) control(now mono.Time, f *Flow, full bool) {
-	c, b := &f.codel, q.single
-	if f.Binding.HasLane {
-		b = q.spread
+	c, b := &f.codel, q.boundsOf(f)
+	if f.verdict.Way != (Way{}) {
+		full = q.Full(now, f.verdict.Way)
 	}
 	ok := c.above(now, now.Sub(f.head.Enqueued), f.bytes, b)
 	if !full {

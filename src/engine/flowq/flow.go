@@ -11,7 +11,7 @@ import (
 type Binding struct {
 	LastSent  mono.Time
 	LaneUntil mono.Time
-	TwiceTold mono.Time
+	RuleTold  mono.Time
 	Moved     mono.Time
 	Aux       [4]int64
 	Path      uint32
@@ -50,8 +50,8 @@ type Flow struct {
 	windowBytes  int
 	rate         float64 // bits per second
 	sent         uint64
-	judged       uint32 // the judge that twice is of
-	twice        bool
+	verdict      Verdict
+	judged       uint32 // the judge that it is of
 }
 
 // Key returns the keyed hash of the flow's addresses; it is also in Buf.Flow of its packets.
@@ -87,8 +87,8 @@ func (f *Flow) PureAck() bool {
 	return info.PureAck
 }
 
-// Twice reports whether the judge has the flow sent twice.
-func (f *Flow) Twice() bool { return f.twice }
+// Verdict is what the judge said of the flow.
+func (f *Flow) Verdict() Verdict { return f.verdict }
 
 // Rate returns the recent arrival rate in bits per second.
 func (f *Flow) Rate(now mono.Time) float64 {

@@ -16,24 +16,24 @@ func TestJudge(t *testing.T) {
 		}
 		return f
 	}
-	if flow(game).Twice() {
+	if flow(game).Verdict().Twice {
 		t.Error("named by nobody")
 	}
-	b.q.SetJudge(func(info Info) bool { asked++; return info.DstPort == 3074 })
+	b.q.SetJudge(func(info Info) Verdict { asked++; return Verdict{Twice: info.DstPort == 3074} })
 	for range 3 {
-		if !flow(game).Twice() || flow(other).Twice() {
+		if !flow(game).Verdict().Twice || flow(other).Verdict().Twice {
 			t.Error("not as judged")
 		}
 	}
 	if asked != 2 {
 		t.Errorf("asked %d times about 2 flows", asked)
 	}
-	b.q.SetJudge(func(Info) bool { return false })
-	if flow(game).Twice() {
+	b.q.SetJudge(func(Info) Verdict { return Verdict{} })
+	if flow(game).Verdict().Twice {
 		t.Error("as the judge before said")
 	}
 	b.q.SetJudge(nil)
-	if flow(other).Twice() {
+	if flow(other).Verdict().Twice {
 		t.Error("judged by nobody")
 	}
 	b.drain()

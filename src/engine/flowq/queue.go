@@ -18,6 +18,7 @@ type Counts struct {
 	DroppedFull  uint64 // over the limit: oldest packet of the fattest flow
 	DroppedDelay uint64 // CoDel
 	DroppedTable uint64 // every flow of a full table had packets queued
+	DroppedNoWay uint64 // by Drop
 	DroppedClose uint64 // still queued at Close
 	// SupersededAcks counts TCP acknowledgements whose place a newer one of the same connection took.
 	SupersededAcks uint64
@@ -41,12 +42,15 @@ type Queue struct {
 	// after that, before it is released.
 	OnQueue func(*Flow, *packet.Buf)
 	OnDrop  func(*packet.Buf)
+	// Full says of flows with a Way of their own what Next is told of the others; it must be set before there are such.
+	Full func(mono.Time, Way) bool
 
 	params         Params
 	hash           hasher
 	single, spread bounds
 	hosts          hosts
-	judge          func(Info) bool
+	ways           []wayBounds
+	judge          func(Info) Verdict
 	judges         uint32
 	flows          map[uint64]*Flow
 	spare          *Flow // linked by links[turnLink].next
@@ -88,12 +92,6 @@ func (q *Queue) SetRTT(single, spread, ahead time.Duration) {
 // SetCapacity tells what all paths together carry, in bits per second; a host may use 20 % of it as urgent. 0 means not known: no limit.
 func (q *Queue) SetCapacity(bitsPerSecond float64) { q.hosts.setCapacity(bitsPerSecond) }
 
-// SetJudge has each flow judged by the next packet of it that comes: judge says whether it is to be sent twice. nil: none is. It is
-// called within Enqueue, once for each flow, and the packets behind wait for it: whoever sets one that has to ask somebody bounds
-// how often it asks and how long it waits. It must not use the Queue. To have the verdict come with the packet would cost a look
-// into the table of flows for each packet outside, to know whether its flow is new.
-func (q *Queue) SetJudge(judge func(Info) bool) { q.judge, q.judges = judge, q.judges+1 }
-
 // KeyOf returns the key that a packet's flow has, or would have.
 func (q *Queue) KeyOf(info *Info) uint64 { return q.hash.flow(info) }
 
@@ -111,6 +109,7 @@ func (q *Queue) Drops() (d stats.Drops) {
 	d[stats.NotIP] = q.counts.DroppedNotIP
 	d[stats.CoDel] = q.counts.DroppedDelay
 	d[stats.AckSuperseded] = q.counts.SupersededAcks
+	d[stats.NoPath] = q.counts.DroppedNoWay
 	d[stats.QueueFull] = q.counts.DroppedFull + q.counts.DroppedTable
 	return d
 }
@@ -134,9 +133,9 @@ func (q *Queue) Enqueue(now mono.Time, b *packet.Buf) {
 		return
 	}
 	if f.judged != q.judges {
-		f.judged, f.twice = q.judges, q.judge != nil && q.judge(info)
+		q.ask(f, &info)
 	}
-	class := wish(&info, f.seen < urgentFirst)
+	class := f.verdict.Class.over(wish(&info, f.seen < urgentFirst))
 	if f.seen < urgentFirst {
 		f.seen++
 	}

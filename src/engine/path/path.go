@@ -61,7 +61,12 @@ type Use struct {
 	Congestion congestion.Kind
 	// Copies says of which packets on other paths this one carries copies.
 	Copies Copies
+	// Number is the link's, from 1, as rules that name links count them; 0 while none does.
+	Number int
 }
+
+// Over reports that the path is over one of the links whose bits are set, 1 for link number 1; all are if none is.
+func (u Use) Over(links uint64) bool { return links == 0 || u.Number > 0 && links>>(u.Number-1)&1 != 0 }
 
 // Copies names packets that are sent twice.
 type Copies uint8

@@ -21,7 +21,8 @@ const (
 	TypePathUse   Type = 0x0F
 	TypeNotice    Type = 0x0D
 	TypeFEC       Type = 0x0E // reserved, not understood yet
-	TypeSendTwice Type = 0x10
+	TypeFlow      Type = 0x10
+	TypePathLink  Type = 0x11
 	TypeData      Type = 0x80
 )
 
@@ -53,7 +54,8 @@ type Frame struct {
 	PathClose PathCloseFrame
 	PathUse   PathUseFrame
 	Notice    NoticeFrame
-	SendTwice SendTwiceFrame
+	Flow      FlowFrame
+	PathLink  PathLinkFrame
 }
 
 // Next parses the first frame of b into f and returns what follows it. Slices in f borrow b.
@@ -109,8 +111,10 @@ func (f *Frame) parseControl(r *reader) {
 		f.PathClose.Path = uint32(r.uvarint(1<<32 - 1))
 	case TypeNotice:
 		f.Notice = NoticeFrame{Code: r.u8(), Text: r.take(int(r.u8()))}
-	case TypeSendTwice:
-		f.SendTwice.parse(r)
+	case TypeFlow:
+		f.Flow.parse(r)
+	case TypePathLink:
+		f.PathLink.parse(r)
 	default:
 		r.fail(ErrUnknownFrame)
 	}

@@ -40,8 +40,10 @@
 //	0x0E reserved for forward error correction
 //	0x0F PATH_USE   metric u16 | flags u8: 1 overflow, 2 standby, 4 metered, then the
 //	                congestion control (3 bits) and what is copied (2 bits) | limit uvarint, kbit/s; of the path it travels on
-//	0x10 SEND_TWICE flags u8: 1 IPv6, 2 ports | protocol u8 | source, destination, 4 or 16 bytes each | [source port u16 |
-//	                destination port u16]; of a flow that comes in, whose answers are to be sent on two paths
+//	0x10 FLOW       flags u8: 1 IPv6, 2 ports, 4 wishes | protocol u8 | source, destination, 4 or 16 bytes each | [source
+//	                port u16 | destination port u16] | [wishes u8: 1 twice, then class and profile (2 bits each) | links uvarint];
+//	                of a flow that comes in, how its answers are to be sent: without wishes on two paths
+//	0x11 PATH_LINK  number u8 of the link, from 1, whose bit in links is 1 << (number-1); of the path it travels on
 //	0x80.. DATA     1 LANE LENGTH REPAIR part(2) COPY STAMP | [lane u16 | sequence u24] | [stamp u16] | [path uvarint | number u32] | [part id u16] | [length u16] | payload
 //
 // A DATA frame without LENGTH ends the datagram. A full packet with a lane therefore costs 8 + 8 + 16 = 32 bytes.

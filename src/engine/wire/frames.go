@@ -181,7 +181,7 @@ type PathUseFrame struct {
 	// Congestion is the congestion control asked for on the path, 0 if the choice is left to the receiver of this frame:
 	// 1 bbr, 2 cubic, 3 newreno, 4 none.
 	Congestion uint8
-	// Copies says of which packets the path carries copies: 0 none, 1 calls, 2 all urgent ones, 3 those of SendTwiceFrames only,
+	// Copies says of which packets the path carries copies: 0 none, 1 calls, 2 all urgent ones, 3 those of FlowFrames only,
 	// which 1 and 2 include.
 	Copies uint8
 }

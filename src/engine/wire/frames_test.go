@@ -44,8 +44,10 @@ func appendFrame(dst []byte, f *Frame) []byte {
 		return f.PathClose.Append(dst)
 	case TypeNotice:
 		return f.Notice.Append(dst)
-	case TypeSendTwice:
-		return f.SendTwice.Append(dst)
+	case TypeFlow:
+		return f.Flow.Append(dst)
+	case TypePathLink:
+		return f.PathLink.Append(dst)
 	}
 	panic("no such frame")
 }
@@ -96,10 +98,15 @@ func samples() []struct {
 		{"0b 03 02 6869", Frame{Type: TypeClose, Close: CloseFrame{3, []byte("hi")}}},
 		{"0f 0102 15 e807", Frame{Type: TypePathUse, PathUse: PathUseFrame{Metric: 0x0102, Overflow: true, Metered: true, Limit: 1000, Congestion: 2}}},
 		{"0f 0102 a1 e807", Frame{Type: TypePathUse, PathUse: PathUseFrame{Metric: 0x0102, Overflow: true, Limit: 1000, Congestion: 4, Copies: 2}}},
-		{"10 02 11 0a630002 cb007109 0fa0 01bb", Frame{Type: TypeSendTwice, SendTwice: SendTwiceFrame{Protocol: 17, HasPorts: true,
+		{"10 02 11 0a630002 cb007109 0fa0 01bb", Frame{Type: TypeFlow, Flow: FlowFrame{Wishes: Wishes{Twice: true}, Protocol: 17, HasPorts: true,
 			From: netip.MustParseAddrPort("10.99.0.2:4000"), To: netip.MustParseAddrPort("203.0.113.9:443")}}},
-		{"10 01 3a fd000099000000000000000000000002 20010db8000000000000000000000009", Frame{Type: TypeSendTwice, SendTwice: SendTwiceFrame{Protocol: 58,
+		{"10 01 3a fd000099000000000000000000000002 20010db8000000000000000000000009", Frame{Type: TypeFlow, Flow: FlowFrame{Wishes: Wishes{Twice: true}, Protocol: 58,
 			From: netip.MustParseAddrPort("[fd00:99::2]:0"), To: netip.MustParseAddrPort("[2001:db8::9]:0")}}},
+		{"10 06 11 0a630002 cb007109 0fa0 01bb 13 8502", Frame{Type: TypeFlow, Flow: FlowFrame{Wishes: Wishes{Twice: true, Class: 1, Profile: 2, Links: 261},
+			Protocol: 17, HasPorts: true, From: netip.MustParseAddrPort("10.99.0.2:4000"), To: netip.MustParseAddrPort("203.0.113.9:443")}}},
+		{"10 04 2f 0a630002 cb007109 1c 00", Frame{Type: TypeFlow, Flow: FlowFrame{Wishes: Wishes{Class: 2, Profile: 3},
+			Protocol: 47, From: netip.MustParseAddrPort("10.99.0.2:0"), To: netip.MustParseAddrPort("203.0.113.9:0")}}},
+		{"11 40", Frame{Type: TypePathLink, PathLink: PathLinkFrame{MaxLink}}},
 		{"0f 0102 05 e807", Frame{Type: TypePathUse, PathUse: PathUseFrame{Metric: 0x0102, Overflow: true, Metered: true, Limit: 1000}}},
 		{"0c ac02", Frame{Type: TypePathClose, PathClose: PathCloseFrame{300}}},
 		{"0d 04 02 6869", Frame{Type: TypeNotice, Notice: NoticeFrame{4, []byte("hi")}}},
@@ -158,8 +165,11 @@ func TestFramesRefused(t *testing.T) {
 	tests := map[string]error{
 		"":                                       ErrTruncated,
 		"0e":                                     ErrUnknownFrame,
-		"11":                                     ErrUnknownFrame,
-		"10 04 11 0a630002 cb007109":             ErrReserved,
+		"12": ErrUnknownFrame,
+		"10 08 11 0a630002 cb007109":             ErrReserved,
+		"10 04 11 0a630002 cb007109 20 00":       ErrReserved,
+		"10 04 11 0a630002 cb007109 06 00":       ErrReserved, // class 3
+		"11 41":                                  ErrRange,
 		"7f":                                     ErrUnknownFrame,
 		"81 45":                                  ErrReserved,
 		"82 45":                                  ErrReserved,

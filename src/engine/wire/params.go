@@ -20,6 +20,8 @@ const (
 	MaxGaveUp = 8192
 	// MaxConfigBytes bounds the blob of one CONFIG frame, so that it fits any path's datagram.
 	MaxConfigBytes = 1024
+	// MaxLink is the greatest number of a link: they are bits of 64.
+	MaxLink = 64
 	// MaxTextBytes bounds the text of CLOSE and NOTICE: its length is one byte.
 	MaxTextBytes = 255
 	// MaxDNS bounds the name servers of a SessionConfig.

@@ -22,32 +22,32 @@ func back() []byte {
 
 // The server finds the flow that a router asked about, of either family, with ports or without; it remembers so many only, for a
 // while; and a router takes no such wishes.
-func TestSendTwiceNamesTheAnswers(t *testing.T) {
+func TestFlowsNameTheAnswers(t *testing.T) {
 	w := newPair(t, 1, 2, nil)
 	router, server := w.sides[0].Tunnel, w.sides[1].Tunnel
-	asks := []wire.SendTwiceFrame{
+	asks := []wire.FlowFrame{
 		{Protocol: flowq.ProtoICMPv6, From: netip.MustParseAddrPort("[fd00:99::2]:0"), To: netip.MustParseAddrPort("[2001:db8::9]:0")},
 		{Protocol: flowq.ProtoUDP, HasPorts: true, From: netip.MustParseAddrPort("10.0.0.2:443"), To: netip.MustParseAddrPort("10.0.0.1:1005")},
 	}
 	for i := range asks {
-		router.onSendTwice(w.now, &asks[i])
-		server.onSendTwice(w.now, &asks[i])
+		router.onFlow(w.now, &asks[i])
+		server.onFlow(w.now, &asks[i])
 	}
-	want(t, "at the router", len(router.twice.asked), 0)
+	want(t, "at the router", len(router.ruled.wishes), 0)
 	for i, answer := range [][]byte{back(), inner(5, 100, 1)} {
 		info, ok := flowq.ParseIP(answer)
 		want(t, "parsed", ok, true)
-		if until := server.twice.asked[server.queue.KeyOf(&info)]; until != w.now.Add(twiceLife) {
+		if until := server.ruled.wishes[server.queue.KeyOf(&info)].until; until != w.now.Add(wishLife) {
 			t.Errorf("answer %d: until %v", i, until)
 		}
 	}
-	for i := range 2 * maxTwice {
+	for i := range 2 * maxWishes {
 		asks[1].From = netip.AddrPortFrom(asks[1].From.Addr(), uint16(i+1000))
-		server.onSendTwice(w.now, &asks[1])
+		server.onFlow(w.now, &asks[1])
 	}
-	want(t, "remembered", len(server.twice.asked), maxTwice)
-	server.twice.refresh(w.now.Add(twiceLife-1), 0, false)
-	want(t, "before their time", len(server.twice.asked), maxTwice)
-	server.twice.refresh(w.now.Add(twiceLife+time.Second), 0, false)
-	want(t, "after it", len(server.twice.asked), 0)
+	want(t, "remembered", len(server.ruled.wishes), maxWishes)
+	server.ruled.refresh(w.now.Add(wishLife-1), server.queue, 0, false)
+	want(t, "before their time", len(server.ruled.wishes), maxWishes)
+	server.ruled.refresh(w.now.Add(wishLife+time.Second), server.queue, 0, false)
+	want(t, "after it", len(server.ruled.wishes), 0)
 }

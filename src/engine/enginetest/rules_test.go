@@ -36,13 +36,13 @@ func newPaced(w *World, down bool, port uint16, rate float64, size int) paced {
 }
 
 // byRule is the tests' rule.
-func byRule(info flowq.Info) bool { return info.DstPort == named }
+func byRule(info flowq.Info) flowq.Verdict { return flowq.Verdict{Twice: info.DstPort == named} }
 
 // twiceWorld has two links that carry what rules name, or so much of copies as is said.
 func twiceWorld(copies ...path.Copies) *World {
 	links := []Link{Same(params(20, 20*time.Millisecond, 0)), Same(params(20, 30*time.Millisecond, 0))}
 	w := New(Config{Seed: 7, Links: links, Link: func(i int, l *node.Link) { l.Copies = copies[i] }})
-	w.Router.SetTwice(byRule)
+	w.Router.SetJudge(byRule)
 	return w
 }
 
@@ -126,7 +126,7 @@ func TestRuleGoes(t *testing.T) {
 		newPaced(w, down, named, 60, 300)
 	}
 	w.Run(3 * time.Second)
-	w.Router.SetTwice(nil)
+	w.Router.SetJudge(nil)
 	router := w.Router.Counts().Copies
 	w.Run(11 * time.Second)
 	server := w.Server.Counts().Copies
@@ -134,7 +134,7 @@ func TestRuleGoes(t *testing.T) {
 	if router < 100 || w.Router.Counts().Copies != router || server < 100 || w.Server.Counts().Copies != server {
 		t.Errorf("router %d copies, then %d; server %d, then %d", router, w.Router.Counts().Copies, server, w.Server.Counts().Copies)
 	}
-	w.Router.SetTwice(byRule)
+	w.Router.SetJudge(byRule)
 	w.Run(2 * time.Second)
 	if a, b := w.Router.Counts().Copies-router, w.Server.Counts().Copies-server; a < 100 || b < 100 {
 		t.Errorf("once more: %d and %d copies", a, b)
