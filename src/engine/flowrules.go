@@ -18,8 +18,11 @@ const (
 	// long as it knows a flow that is idle.
 	tellEvery = time.Second
 	wishLife  = 10 * time.Second
-	// maxWishes bounds the flows that a server remembers so.
-	maxWishes = 1024
+	// boundLife is how much longer it holds to links while the flow goes on: where none of those works, nothing of the flow that comes
+	// from the router reminds it.
+	boundLife = time.Minute
+	// maxWishes bounds the flows that a server remembers so, at some 50 bytes each.
+	maxWishes = 4096
 	// twiceShare is the part of the capacity that copies by rules may take: one in so many, a fifth, as of urgent packets.
 	twiceShare = 5
 	// twiceSpan and twiceLeast: so much of it at once, the larger of the two; what urgent packets of a host have, too.
@@ -54,6 +57,9 @@ func (w *ruled) refresh(now mono.Time, q *flowq.Queue, capacity int64, searching
 	}
 	w.swept = now
 	for key, wish := range w.wishes {
+		if q.Lookup(key) != nil && wish.verdict.Links != 0 {
+			wish.until = wish.until.Add(boundLife)
+		}
 		if now >= wish.until {
 			delete(w.wishes, key)
 			q.Rejudge(key)
@@ -80,14 +86,20 @@ func (t *Tunnel) named(now mono.Time, f *flowq.Flow, load *recovery.Payload) boo
 // paths that it takes.
 func (t *Tunnel) tellRule(now mono.Time, f *flowq.Flow, p, second *path.Path, b *packet.Buf, out *Batch) {
 	v := f.Verdict()
-	if !t.params.Initiator || v == (flowq.Verdict{Twice: true}) && len(t.paths) < 2 || f.Binding.RuleTold != 0 && now.Sub(f.Binding.RuleTold) < tellEvery {
+	none := v == flowq.Verdict{}
+	switch {
+	case !t.params.Initiator || none && f.Binding.RuleTold == 0 || v == (flowq.Verdict{Twice: true}) && len(t.paths) < 2:
+		return
+	case !none && f.Binding.RuleTold != 0 && now.Sub(f.Binding.RuleTold) < tellEvery:
 		return
 	}
 	info, ok := flowq.ParseIP(b.Bytes())
 	if !ok {
 		return
 	}
-	f.Binding.RuleTold = now
+	if f.Binding.RuleTold = now; none {
+		f.Binding.RuleTold = 0 // that no rule names it any more is told once
+	}
 	ask := wire.FlowFrame{Wishes: wishesOf(v), Protocol: info.Proto, HasPorts: info.HasPorts && !info.Fragment}
 	if !ask.HasPorts {
 		info.SrcPort, info.DstPort = 0, 0
@@ -133,6 +145,11 @@ func (t *Tunnel) onFlow(now mono.Time, f *wire.FlowFrame) {
 	}
 	key, wants := t.queue.KeyOf(&back), verdictOf(f.Wishes)
 	old, known := t.ruled.wishes[key]
+	if wants == (flowq.Verdict{}) {
+		delete(t.ruled.wishes, key)
+		t.queue.Rejudge(key)
+		return
+	}
 	if !known && len(t.ruled.wishes) >= maxWishes {
 		return
 	}

@@ -26,8 +26,8 @@ func TestFlowsNameTheAnswers(t *testing.T) {
 	w := newPair(t, 1, 2, nil)
 	router, server := w.sides[0].Tunnel, w.sides[1].Tunnel
 	asks := []wire.FlowFrame{
-		{Protocol: flowq.ProtoICMPv6, From: netip.MustParseAddrPort("[fd00:99::2]:0"), To: netip.MustParseAddrPort("[2001:db8::9]:0")},
-		{Protocol: flowq.ProtoUDP, HasPorts: true, From: netip.MustParseAddrPort("10.0.0.2:443"), To: netip.MustParseAddrPort("10.0.0.1:1005")},
+		{Wishes: wire.Wishes{Twice: true}, Protocol: flowq.ProtoICMPv6, From: netip.MustParseAddrPort("[fd00:99::2]:0"), To: netip.MustParseAddrPort("[2001:db8::9]:0")},
+		{Wishes: wire.Wishes{Twice: true}, Protocol: flowq.ProtoUDP, HasPorts: true, From: netip.MustParseAddrPort("10.0.0.2:443"), To: netip.MustParseAddrPort("10.0.0.1:1005")},
 	}
 	for i := range asks {
 		router.onFlow(w.now, &asks[i])
@@ -46,8 +46,58 @@ func TestFlowsNameTheAnswers(t *testing.T) {
 		server.onFlow(w.now, &asks[1])
 	}
 	want(t, "remembered", len(server.ruled.wishes), maxWishes)
+	none := wire.FlowFrame{Protocol: flowq.ProtoUDP, HasPorts: true, From: asks[1].From, To: asks[1].To}
+	none.From = netip.AddrPortFrom(none.From.Addr(), 1000)
+	server.onFlow(w.now, &none)
+	want(t, "named no more", len(server.ruled.wishes), maxWishes-1)
+	none.Twice = true
+	server.onFlow(w.now, &none)
 	server.ruled.refresh(w.now.Add(wishLife-1), server.queue, 0, false)
 	want(t, "before their time", len(server.ruled.wishes), maxWishes)
 	server.ruled.refresh(w.now.Add(wishLife+time.Second), server.queue, 0, false)
 	want(t, "after it", len(server.ruled.wishes), 0)
+}
+
+// Links stand for so much longer while the flow goes on, as nothing that comes from the router may remind of them.
+func TestLinksStandLonger(t *testing.T) {
+	w := newPair(t, 1, 2, nil)
+	server := w.sides[1].Tunnel
+	packet := inner(5, 100, 1)
+	info, _ := flowq.ParseIP(packet)
+	ask := wire.FlowFrame{Wishes: wire.Wishes{Links: 2, Class: 1, Profile: 3}, Protocol: info.Proto, HasPorts: true, From: netip.AddrPortFrom(info.Dst, info.DstPort), To: netip.AddrPortFrom(info.Src, info.SrcPort)}
+	server.onFlow(w.now, &ask)
+	w.give(1, 5, 100, 1)
+	f := server.queue.Lookup(server.queue.KeyOf(&info))
+	if f == nil || f.Verdict() != (flowq.Verdict{Class: flowq.WantUrgent, Way: flowq.Way{Links: 2, Own: true, Profile: flowq.Throughput}}) {
+		t.Fatalf("%+v", f.Verdict())
+	}
+	server.ruled.refresh(w.now.Add(wishLife+time.Second), server.queue, 0, false)
+	want(t, "while it goes on", len(server.ruled.wishes), 1)
+	server.ruled.refresh(w.now.Add(wishLife+boundLife), server.queue, 0, false)
+	want(t, "long after", len(server.ruled.wishes), 0)
+	w.give(1, 5, 100, 1)
+	want(t, "then", f.Verdict(), flowq.Verdict{})
+}
+
+// No more ways are known than are bounded, and those that no flow takes are forgotten.
+func TestWaysAreBounded(t *testing.T) {
+	w := newPair(t, 1, 2, nil)
+	tn := w.sides[0].Tunnel
+	for i := range uint64(3 * maxWays) {
+		tn.polled = tn.polled.Add(time.Millisecond)
+		tn.roads(flowq.Way{Links: i + 1})
+		tn.roads(flowq.Way{Links: 1})
+	}
+	want(t, "known", len(tn.ways), maxWays)
+	for _, w := range tn.ways {
+		if w.Links != 1 && w.Links <= 2*maxWays {
+			t.Errorf("an older one, %d, is kept", w.Links)
+		}
+	}
+	tn.refreshWays(tn.polled.Add(wayIdle - 1))
+	if len(tn.ways) == 0 {
+		t.Error("forgotten too soon")
+	}
+	tn.refreshWays(tn.polled.Add(wayIdle))
+	want(t, "in the end", len(tn.ways), 0)
 }

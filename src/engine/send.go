@@ -45,7 +45,7 @@ func (t *Tunnel) sendQueued(now mono.Time, out *Batch) (more bool) {
 		on := t.roadsOf(f)
 		p, prev := t.pick(now, f, on)
 		if p == nil {
-			t.waits(now, f, on)
+			t.waits(now, f, on, out)
 			continue
 		}
 		t.sendHead(now, f, on, prev, p, out)
@@ -150,9 +150,7 @@ func (t *Tunnel) sendHead(now mono.Time, f *flowq.Flow, on roads, prev *packet.B
 	t.limits.out.take(b.Len())
 	t.held += int64(b.Len())
 	second := t.secondPath(now, f, on, p, &load)
-	if f.Verdict() != (flowq.Verdict{}) {
-		t.tellRule(now, f, p, second, b, out)
-	}
+	t.tellRule(now, f, p, second, b, out)
 	original, copied := t.originalOf(p, &load, second)
 	t.sendData(now, p, load, !rising, out)
 	if copied {

@@ -131,10 +131,13 @@ func (t *Tunnel) leaveWays(p *path.Path) {
 
 // waits sets a flow aside of which no path took the next packet. One that is bound to links none of which works loses what came too
 // long ago.
-func (t *Tunnel) waits(now mono.Time, f *flowq.Flow, on roads) {
+func (t *Tunnel) waits(now mono.Time, f *flowq.Flow, on roads, out *Batch) {
 	if on.links == 0 {
 		t.gaining.waits(f)
 	} else if !slices.ContainsFunc(on.eligible, (*path.Path).Usable) {
+		if best, _ := sched.Soonest(now, probeBytes, 1, t.eligible, nil); best != nil {
+			t.tellRule(now, f, best, nil, f.Head(), out)
+		}
 		t.queue.Drop(f, now.Add(-noWayPatience))
 	}
 	t.queue.Park(f)

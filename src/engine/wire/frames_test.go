@@ -165,7 +165,7 @@ func TestFramesRefused(t *testing.T) {
 	tests := map[string]error{
 		"":                                       ErrTruncated,
 		"0e":                                     ErrUnknownFrame,
-		"12": ErrUnknownFrame,
+		"12":                                     ErrUnknownFrame,
 		"10 08 11 0a630002 cb007109":             ErrReserved,
 		"10 04 11 0a630002 cb007109 20 00":       ErrReserved,
 		"10 04 11 0a630002 cb007109 06 00":       ErrReserved, // class 3
