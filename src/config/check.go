@@ -41,6 +41,7 @@ func (l *loader) checkLocal() {
 		keys.claim(r.PublicKey, r.Name)
 	}
 	l.checkLinks()
+	l.checkUses()
 	l.checkCopies()
 }
 

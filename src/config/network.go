@@ -9,13 +9,21 @@ import (
 )
 
 // Network is what the system's own network configuration says about names, as far as a file can tell: OpenWrt's
-// /etc/config/network. The zero value knows no names.
-type Network struct{ interfaces map[string]*section }
+// /etc/config/network and, for zones, /etc/config/firewall. The zero value knows no names.
+type Network struct {
+	interfaces map[string]*section
+	zones      map[string]*section
+}
 
-// ReadNetwork reads the network file that stands beside our own configuration. A file that is not there or cannot be
+// ReadNetwork reads the files network and firewall that stand beside our own configuration. A file that is not there or cannot be
 // read gives a Network without names.
 func ReadNetwork(configFile string) Network {
-	n := Network{interfaces: map[string]*section{}}
+	n := Network{interfaces: map[string]*section{}, zones: map[string]*section{}}
+	for _, s := range neighbour(configFile, "firewall") {
+		if s.kind == "zone" {
+			n.zones[s.text("name")] = s
+		}
+	}
 	for _, s := range neighbour(configFile, "network") {
 		if s.kind == "interface" {
 			n.interfaces[s.name] = s
@@ -76,6 +84,22 @@ func (n Network) Device(name string) (device string, ok bool) {
 		return device, true
 	}
 	return "", false
+}
+
+// Zone returns the interfaces and devices of a zone of the firewall; ok is false if there is none of this name.
+func (n Network) Zone(name string) (of []string, ok bool) {
+	s := n.zones[name]
+	if s == nil {
+		return nil, false
+	}
+	for _, option := range []string{"network", "device"} {
+		if o := s.find(option); o != nil {
+			for _, v := range o.values {
+				of = append(of, strings.Fields(v.text)...) // one option may name several, with spaces between
+			}
+		}
+	}
+	return of, true
 }
 
 // text is the first value of an option, or "".

@@ -100,3 +100,31 @@ func TestReadSwitch(t *testing.T) {
 		t.Error("no file, no error")
 	}
 }
+
+// A zone's interfaces stand in the firewall's file, as a list or in one option.
+func TestZones(t *testing.T) {
+	n := ReadNetwork(files(t, [2]string{"mpproxy", ""}, [2]string{"firewall", `
+config zone
+	option name 'lan'
+	list network 'lan'
+	list network 'media'
+config zone
+	option name 'guest'
+	option network 'guest iot'
+	list device 'tun7'
+config zone 'bare'
+	option name 'none'
+config rule
+	option name 'ghost'
+`}))
+	for name, want := range map[string][]string{"lan": {"lan", "media"}, "guest": {"guest", "iot", "tun7"}, "none": nil} {
+		if got, ok := n.Zone(name); !ok || !slices.Equal(got, want) {
+			t.Errorf("%s: %v, %v", name, got, ok)
+		}
+	}
+	for _, name := range []string{"ghost", "bare", "wan"} {
+		if got, ok := n.Zone(name); ok {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // Rule is a section "rule". With target proxy it names TCP connections of the LAN that the transparent proxy takes; with target tunnel
@@ -14,13 +16,31 @@ type Rule struct {
 	Enabled    bool
 	Target     Target
 	SourceNets []netip.Prefix
-	SourceMACs [][6]byte      // with target proxy
+	SourceMACs [][6]byte
+	Source     string         // zone of the firewall, interface or device of the LAN; with target tunnel; empty: any
 	Dest       []netip.Prefix // none: everything, with target proxy but private networks
 	Ports      []PortRange
 	Protocol   uint8 // by IANA's number; 0: any. 1 is ICMP of both families
 	DSCP       int   // with target tunnel; AnyDSCP: any
-	Duplicate  bool  // with target tunnel: sent twice, as long as it is small
+	// What follows is with target tunnel.
+	Duplicate bool     // sent twice, as long as it is small
+	Class     string   // "auto", "urgent" or "bulk"
+	Profile   Profile  // empty: the portal's
+	Links     []string // names of sections: over these only; nil: all
 }
+
+// Asks reports whether the rule says anything of what it names.
+func (r *Rule) Asks() bool {
+	return r.Duplicate || r.Class == "urgent" || r.Class == "bulk" || r.Profile != "" || len(r.Links) > 0
+}
+
+// NamesSenders reports whether it matters to the rule who sends.
+func (r *Rule) NamesSenders() bool {
+	return len(r.SourceNets) > 0 || len(r.SourceMACs) > 0 || r.Source != ""
+}
+
+// maxUses bounds how many different choices of links and profile the rules make together: the tunnel keeps that many apart.
+const maxUses = 12
 
 // Target is what becomes of what a rule names.
 type Target string
@@ -65,8 +85,8 @@ func decodeRule(s *section, role Role, found *problems) Rule {
 	_, target := d.take("target")
 	r := Rule{
 		Name: s.name, Enabled: d.bool("enabled", true), Target: Target(target[0].text), SourceNets: values(d, "src_ip", nil, parseNet),
-		Dest: values(d, "dest_ip", nil, parseNet), Ports: values(d, "dest_port", nil, parsePorts),
-		Protocol: value(d, "proto", 0, parseProtocol), DSCP: AnyDSCP,
+		SourceMACs: values(d, "src_mac", nil, parseMAC), Dest: values(d, "dest_ip", nil, parseNet), Ports: values(d, "dest_port", nil, parsePorts),
+		Protocol: value(d, "proto", 0, parseProtocol), DSCP: AnyDSCP, Class: "auto",
 	}
 	if r.Target == TargetProxy {
 		r.decodeProxy(d)
@@ -79,7 +99,6 @@ func decodeRule(s *section, role Role, found *problems) Rule {
 
 // decodeProxy reads what only rules with target proxy have.
 func (r *Rule) decodeProxy(d *decoder) {
-	r.SourceMACs = values(d, "src_mac", nil, parseMAC)
 	if r.Enabled && r.Protocol != 0 && r.Protocol != protocolTCP {
 		d.found.fail(d.at("proto"), "is not what a proxy carries; available with target 'proxy': tcp, any")
 	}
@@ -89,25 +108,26 @@ func (r *Rule) decodeProxy(d *decoder) {
 // decodeTunnel reads what only rules with target tunnel have.
 func (r *Rule) decodeTunnel(d *decoder) {
 	r.DSCP = d.number("dscp", AnyDSCP, 0, maxDSCP, "")
-	r.Duplicate = d.bool("duplicate", false)
+	r.Source = value(d, "src", "", parseInterface)
+	r.Duplicate, r.Class = d.bool("duplicate", false), choice(d, "class", "auto", "urgent", "bulk")
+	if own := choice(d, "profile", ProfileBalanced, ProfileLatency, ProfileThroughput); d.isSet("profile") {
+		r.Profile = own
+	}
+	r.Links = d.texts("use_link")
 	if r.Enabled && r.Protocol != 0 && r.Protocol != protocolTCP && r.Protocol != protocolUDP {
 		if len(r.Ports) > 0 {
 			d.found.fail(d.at("dest_port"), "needs proto tcp, udp or any: others have no ports")
 		}
-		if len(r.SourceNets) > 0 {
-			d.found.fail(d.at("src_ip"), "needs proto tcp, udp or any in this version")
+		for _, name := range []string{"src_ip", "src_mac", "src"} {
+			if d.isSet(name) {
+				d.found.fail(d.at(name), "needs proto tcp, udp or any in this version")
+			}
 		}
 	}
-	if _, v, set := d.one("class"); set && v.text != "auto" && r.Enabled {
-		d.found.fail(d.at("class"), "is not available in this version; available: auto")
+	r.refuse(d, "dest_domain")
+	if o, v := d.take("link"); o != nil && r.Enabled {
+		d.found.fail(d.place(o, v[0]), "is for target 'direct'; over which links the tunnel carries what the rule names is option use_link")
 	}
-	if o, v := d.take("src_mac"); o != nil && r.Enabled {
-		d.found.fail(d.place(o, v[0]), "is not available with target 'tunnel' in this version; name the device's address in src_ip")
-	}
-	if o, v := d.take("use_link"); o != nil && r.Enabled {
-		d.found.fail(d.place(o, v[0]), "is not available in this version; a metered link carries copies if its own section has option duplicate '1'")
-	}
-	r.refuse(d, "src", "dest_domain", "link", "profile")
 }
 
 // refuse complains of options that rules with the same target do not have yet.
@@ -172,6 +192,34 @@ func (l *loader) checkRuleOrder() {
 			tunnel = r.Name
 		case r.Target == TargetProxy && tunnel != "":
 			l.found.warn(l.at("rule", r.Name, "target"), "takes its connections also from rule '%s' before it: in this version rules for the proxy come first", tunnel)
+		}
+	}
+}
+
+// checkUses holds the links that rules name against those that there are.
+func (l *loader) checkUses() {
+	uses := map[string]bool{}
+	for _, r := range l.config.RulesFor(TargetTunnel) {
+		on := false
+		for _, name := range r.Links {
+			i := slices.IndexFunc(l.config.Links, func(k Link) bool { return k.Name == name })
+			if i < 0 {
+				at := l.at("rule", r.Name, "use_link")
+				at.Value = name
+				l.found.fail(at, "there is no link section of this name")
+				on = true
+				continue
+			}
+			on = on || l.config.Links[i].Enabled
+		}
+		if len(r.Links) > 0 && !on {
+			l.found.warn(l.at("rule", r.Name, "use_link"), "names links only that are switched off: what the rule names gets nowhere")
+		}
+		if use := strings.Join(slices.Sorted(slices.Values(r.Links)), " ") + "/" + string(r.Profile); use != "/" && !uses[use] {
+			uses[use] = true
+			if len(uses) == maxUses+1 {
+				l.found.fail(l.at("rule", r.Name, ""), "is one too many with links or a profile of its own: %d different choices are possible", maxUses)
+			}
 		}
 	}
 }

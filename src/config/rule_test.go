@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -35,14 +36,21 @@ config rule 'gre'
 config rule 'off'
 	option target 'tunnel'
 	option enabled '0'
+	list use_link 'dsl'
+	option dest_domain 'example.org'
+config rule 'nas'
+	option target 'tunnel'
+	list src_mac '02:00:5e:10:00:01'
+	option src 'guest'
+	option class 'bulk'
+	option profile 'throughput'
 	list use_link 'lte'
-	option src_mac '02:00:5e:10:00:01'
 `)
-	if len(errs)+len(warned) > 0 || len(c.Rules) != 3 {
+	if len(errs)+len(warned) > 0 || len(c.Rules) != 4 {
 		t.Fatalf("%v, %v", errs, warned)
 	}
 	rules := c.RulesFor(TargetTunnel)
-	if len(rules) != 2 || len(c.RulesFor(TargetProxy)) != 0 {
+	if len(rules) != 3 || len(c.RulesFor(TargetProxy)) != 0 {
 		t.Fatalf("%+v", rules)
 	}
 	a, b := rules[0], rules[1]
@@ -50,7 +58,10 @@ config rule 'off'
 		a.Ports[0].First != 3074 || a.Ports[0].Last != 3074 || a.Ports[1].Last != 27100 {
 		t.Errorf("%+v", a)
 	}
-	if b.Duplicate || b.Protocol != 47 || b.DSCP != 46 || b.Dest[0].Bits() != 24 {
+	if n := rules[2]; n.SourceMACs[0] != [6]byte{2, 0, 0x5e, 0x10, 0, 1} || n.Source != "guest" || n.Class != "bulk" || n.Profile != ProfileThroughput || n.Links[0] != "lte" || !n.Asks() || !n.NamesSenders() {
+		t.Errorf("%+v", n)
+	}
+	if b.Asks() || b.NamesSenders() || b.Profile != "" || b.Class != "auto" || b.Links != nil || b.Protocol != 47 || b.DSCP != 46 || b.Dest[0].Bits() != 24 {
 		t.Errorf("%+v", b)
 	}
 }
@@ -62,20 +73,28 @@ func TestTunnelRulesRefused(t *testing.T) {
 		"option dscp '64'":                                 "option dscp '64': must be a number from 0 to 63",
 		"option proto 'sctp'":                              "option proto 'sctp': must be one of any, tcp, udp, icmp, or a protocol's number from 1 to 255",
 		"option proto '256'":                               "option proto '256': must be one of any",
-		"option class 'urgent'":                            "option class 'urgent': is not available in this version; available: auto",
-		"list use_link 'lte'":                              "option use_link 'lte': is not available in this version; a metered link carries copies if its own section has option duplicate '1'",
-		"list src_mac 'x'":                                 "option src_mac 'x': is not available with target 'tunnel' in this version; name the device's address in src_ip",
-		"option src 'lan'":                                 "option src 'lan': is not available with target 'tunnel' in this version",
-		"option profile 'latency'":                         "option profile 'latency': is not available with target 'tunnel'",
+		"option class 'fast'":                              "option class 'fast': must be one of auto, urgent, bulk",
+		"list use_link 'cable'":                            "option use_link 'cable': there is no link section of this name",
+		"list src_mac 'x'":                                 "option src_mac 'x': must be a hardware address: 02:00:5e:10:00:01",
+		"option src 'a b'":                                 "option src 'a b': must be the name of an interface",
+		"option profile 'quick'":                           "option profile 'quick': must be one of balanced, latency, throughput",
 		"list dest_domain 'a.b'":                           "option dest_domain 'a.b': is not available",
-		"option link 'dsl'":                                "option link 'dsl': is not available",
+		"option link 'dsl'":                                "option link 'dsl': is for target 'direct'; over which links the tunnel carries what the rule names is option use_link",
 		"list dest_ip '10.0.0.1/8'":                        "option dest_ip '10.0.0.1/8': must be a network",
 		"option proto 'icmp'\n\tlist src_ip '192.168.1.7'": "option src_ip '192.168.1.7': needs proto tcp, udp or any in this version",
+		"option proto 'icmp'\n\toption src 'lan'":          "option src 'lan': needs proto tcp, udp or any in this version",
 		"option proto 'icmp'\n\tlist dest_port '80'":       "option dest_port '80': needs proto tcp, udp or any: others have no ports",
 	} {
 		_, errs, _ := loadRules(t, "", secondLink+"config rule 'r'\n\toption target 'tunnel'\n\t"+options+"\n")
 		if len(errs) != 1 || !strings.Contains(errs[0], want) {
 			t.Errorf("%s: %q", options, errs)
+		}
+	}
+	many := secondLink
+	for i := range maxUses + 1 {
+		many += fmt.Sprintf("config link 'l%d'\n\toption interface 'l%d'\nconfig rule 'r%d'\n\toption target 'tunnel'\n\tlist use_link 'l%d'\n", i, i, i, i)
+		if _, errs, _ := loadRules(t, "", many); len(errs) != i/maxUses || i == maxUses && !strings.Contains(errs[0], "rule 'r12': is one too many with links or a profile of its own: 12 different choices are possible") {
+			t.Errorf("%d choices: %q", i+1, errs)
 		}
 	}
 	if _, err := loadProxy(t, nil, transparentSection+"config rule 'r'\n\toption target 'proxy'\n\toption duplicate '1'\n"); err == nil ||
@@ -105,15 +124,18 @@ func TestRuleWarnings(t *testing.T) {
 		portal, rest string
 		want         []string
 	}{
-		"one link":         {"", rule, []string{"rule 'r', option duplicate: " + none}},
-		"the portal's":     {"\toption duplicate 'calls'", "", []string{"portal 'main', option duplicate: " + none}},
-		"both":             {"\toption duplicate 'urgent'", rule, []string{"portal 'main', option duplicate: " + none, "rule 'r', option duplicate: " + none}},
-		"other metric":     {"", secondLink + "\toption metric '10'\n" + rule, []string{"rule 'r', option duplicate: " + none}},
-		"off":              {"", secondLink + "\toption enabled '0'\n" + rule, []string{"rule 'r', option duplicate: " + none}},
-		"one metered":      {"", secondLink + "\toption metered '1'\n" + rule, nil}, // what goes over it is copied
-		"asked":            {"", "\toption metered '1'\n" + secondLink + "\toption metered '1'\n\toption duplicate '1'\n" + rule, nil},
-		"all metered":      {"", "\toption metered '1'\n" + secondLink + "\toption metered '1'\n" + rule, []string{"rule 'r', option duplicate: " + none}},
-		"without a name":   {"", secondLink + strings.Replace(rule, " 'r'", "", 1), nil},
+		"one link":       {"", rule, []string{"rule 'r', option duplicate: " + none}},
+		"the portal's":   {"\toption duplicate 'calls'", "", []string{"portal 'main', option duplicate: " + none}},
+		"both":           {"\toption duplicate 'urgent'", rule, []string{"portal 'main', option duplicate: " + none, "rule 'r', option duplicate: " + none}},
+		"other metric":   {"", secondLink + "\toption metric '10'\n" + rule, []string{"rule 'r', option duplicate: " + none}},
+		"off":            {"", secondLink + "\toption enabled '0'\n" + rule, []string{"rule 'r', option duplicate: " + none}},
+		"one metered":    {"", secondLink + "\toption metered '1'\n" + rule, nil}, // what goes over it is copied
+		"asked":          {"", "\toption metered '1'\n" + secondLink + "\toption metered '1'\n\toption duplicate '1'\n" + rule, nil},
+		"all metered":    {"", "\toption metered '1'\n" + secondLink + "\toption metered '1'\n" + rule, []string{"rule 'r', option duplicate: " + none}},
+		"without a name": {"", secondLink + strings.Replace(rule, " 'r'", "", 1), nil},
+		"a link off": {"", secondLink + "\toption enabled '0'\nconfig rule 'r'\n\toption target 'tunnel'\n\tlist use_link 'lte'\n", []string{
+			"rule 'r', option use_link 'lte': names links only that are switched off: what the rule names gets nowhere"}},
+		"one of two off":   {"", secondLink + "\toption enabled '0'\nconfig rule 'r'\n\toption target 'tunnel'\n\tlist use_link 'lte'\n\tlist use_link 'dsl'\n", nil},
 		"nothing is asked": {"", "config rule 'r'\n\toption target 'tunnel'\n", nil},
 		"the proxy's":      {"", secondLink + rule + transparentSection + "config rule 'p'\n\toption target 'proxy'\n", []string{"rule 'p', option target 'proxy': takes its connections also from rule 'r' before it: in this version rules for the proxy come first"}},
 		"the proxy first":  {"", secondLink + transparentSection + "config rule 'p'\n\toption target 'proxy'\n" + rule, nil},

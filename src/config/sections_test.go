@@ -76,7 +76,7 @@ func TestDefaults(t *testing.T) {
 		{"user", local.Users[0], "{Name:user1 Enabled:true Password:(hidden) AllowRoute:[]}"},
 		{"route", local.Routes[0], "{Name:route1 Dest:[{Net:invalid Prefix Domain:}] Ports:[] Remote: Carrier:auto Via:[] FallbackDirect:true Class:auto}"},
 		{"relay", local.Relays[0], "{Name:relay1 Enabled:true Address:192.0.2.7:1080 Username: Password:(hidden) Link: ResolveLocal:false}"},
-		{"rule", local.Rules[0], "{Name:rule1 Enabled:true Target:tunnel SourceNets:[] SourceMACs:[] Dest:[] Ports:[] Protocol:0 DSCP:-1 Duplicate:false}"},
+		{"rule", local.Rules[0], "{Name:rule1 Enabled:true Target:tunnel SourceNets:[] SourceMACs:[] Source: Dest:[] Ports:[] Protocol:0 DSCP:-1 Duplicate:false Class:auto Profile: Links:[]}"},
 		{"peer", peer, fmt.Sprintf("{Name:peer1 Enabled:true PublicKey:%s PresharedKey:(hidden) Address:10.99.0.2 Address6:invalid IP Prefix6:[] Prefix:[] Mode:nat "+
 			"PublicIP:invalid IP AllowPort:[{Protocol: First:1024 Last:65535}] UploadBitsPerSecond:0 DownloadBitsPerSecond:0 MaxLinks:8 MaxConnections:0 Reach:[] "+
 			"Cap:{Bytes:0 Count: Period:month Day:0 WarnPercent:0 Action:stop RateBitsPerSecond:0 UsedBytes:0 UsedAt:0 Correction:} SOCKS:true AllowPrivate:false Created: TokenID:}", key(2))},

@@ -29,9 +29,9 @@ type local struct {
 	capped []verdict // what data caps ask for
 	walls  *walls
 	open   overLinks
-	// duplicate is what is sent twice, and twice the rules that name more.
+	// duplicate is what is sent twice, and rules those that say more, or how else flows are sent.
 	duplicate config.Duplicate
-	twice     twiceRules
+	rules     tunnelRules
 	told      []node.Link // what the engine knows of each link
 	rates     rates
 	configID  uint64
@@ -70,8 +70,8 @@ func (p *running) startLocal() error {
 	rand.Read(params.Handshake.Instance[:])
 	now := p.shared.clock.Now()
 	r.Local, r.lost = node.NewLocal(now, params), now
-	r.twice.log = p.log
-	r.SetTwice(r.twice.follow(p.cfg.RulesFor(config.TargetTunnel)))
+	r.rules.log = p.log
+	r.SetJudge(r.rules.follow(p.cfg.RulesFor(config.TargetTunnel), r.links))
 	p.shared.table = &r.Table
 	p.shared.tooBig = r.tooBig
 	router, err := system.OpenRouter(p.systemParams(), p.log)
@@ -87,6 +87,7 @@ func (p *running) startLocal() error {
 		return router.Close()
 	})
 	r.sys = newLocalSystem(r, router, mtu)
+	r.place(r.sys.sourcePlaces(r.rules.rules))
 	if err := r.sys.guard(); err != nil {
 		return err // rather not at all than without what keeps traffic in
 	}
@@ -236,6 +237,9 @@ func (r *local) asUsed(i int, l node.Link) node.Link {
 	l.Metered, l.Standby = r.links[i].Metered, r.links[i].Metric > r.lowestMetric()
 	l.Congestion, _ = congestion.ParseKind(string(r.links[i].Congestion))
 	l.Copies = r.copiesOver(r.links[i])
+	if r.rules.binds() {
+		l.Number = i + 1
+	}
 	return l
 }
 
@@ -259,6 +263,7 @@ func lesserLimit(a, b int64) int64 {
 
 // retell tells the engine about all links again: what holds for one depends on the others, in the loop.
 func (r *local) retell(now mono.Time) {
+	r.relink()
 	for i, l := range r.links {
 		if l.Name != "" {
 			r.setLink(now, i, r.told[i])

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mpproxy/src/config"
+	"mpproxy/src/engine/mono"
 	"mpproxy/src/engine/wire"
 	"mpproxy/src/system"
 )
@@ -62,8 +63,28 @@ func ipv6Policy(p config.IPv6) system.IPv6Policy {
 	return system.IPv6Tunnel
 }
 
+// sourcePlaces finds the devices of the names in rules' option src: zones of the firewall, interfaces or devices; nil if there are none.
+func (s *localSystem) sourcePlaces(rules []config.Rule) (places map[string][]string) {
+	for _, r := range rules {
+		if r.Source == "" {
+			continue
+		}
+		if places == nil {
+			places = map[string][]string{}
+		}
+		of, zone := s.places.network.Zone(r.Source)
+		if !zone {
+			of = []string{r.Source}
+		}
+		places[r.Source] = s.places.devices(s.wans.devices(of))
+	}
+	return places
+}
+
 // relocate looks whether the LAN is behind other devices now.
 func (s *localSystem) relocate() {
+	places := s.sourcePlaces(s.portal.run.configuration().RulesFor(config.TargetTunnel))
+	s.portal.run.shared.do(s.portal.run.group.ctx, func(mono.Time) { s.portal.place(places) })
 	lan := s.places.devices(s.wans.devices(s.want.Local.LAN))
 	if slices.Equal(lan, s.tunnel.LAN) {
 		return

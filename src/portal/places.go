@@ -20,24 +20,30 @@ type place struct {
 }
 
 // directory tells devices by the names of the system's network configuration, which come before devices' names: switch
-// chips have ports called wan and lan. It reads the file again when it changed. Not safe for concurrent use.
+// chips have ports called wan and lan. It reads the files again when they changed. Not safe for concurrent use.
 type directory struct {
 	configFile string
-	at         time.Time
-	size       int64
+	seen       [2]fileState // of the files network and firewall
 	network    config.Network
 }
 
-// look reads the file if it changed.
+// look reads the files if they changed.
 func (d *directory) look() {
-	info, err := os.Stat(filepath.Join(filepath.Dir(d.configFile), "network"))
-	if err != nil {
-		d.at, d.size, d.network = time.Time{}, 0, config.Network{}
-		return
+	var now [2]fileState
+	for i, name := range []string{"network", "firewall"} {
+		if info, err := os.Stat(filepath.Join(filepath.Dir(d.configFile), name)); err == nil {
+			now[i] = fileState{info.ModTime(), info.Size()}
+		}
 	}
-	if !info.ModTime().Equal(d.at) || info.Size() != d.size {
-		d.at, d.size, d.network = info.ModTime(), info.Size(), config.ReadNetwork(d.configFile)
+	if now != d.seen {
+		d.seen, d.network = now, config.ReadNetwork(d.configFile)
 	}
+}
+
+// fileState tells whether a file changed.
+type fileState struct {
+	at   time.Time
+	size int64
 }
 
 // device finds the device of a name; what nobody knows is a device's name itself.

@@ -21,7 +21,6 @@ import (
 	"mpproxy/src/control"
 	"mpproxy/src/engine"
 	"mpproxy/src/engine/congestion"
-	"mpproxy/src/engine/flowq"
 	"mpproxy/src/engine/sched"
 	"mpproxy/src/engine/session"
 	"mpproxy/src/park"
@@ -206,9 +205,7 @@ func (p *running) tunnelParams(mtu int) engine.Params {
 	t := engine.Params{
 		QueueBytes: p.memory.store, RepairBytes: p.memory.store, LaneBytes: p.memory.store,
 		MTU: mtu, Pool: p.shared.pool, Seed: randomNumber(), Random: randomNumber,
-		Profile: map[config.Profile]flowq.Profile{
-			config.ProfileLatency: flowq.Latency, config.ProfileThroughput: flowq.Throughput,
-		}[p.cfg.Portal.Profile],
+		Profile: profileOf(p.cfg.Portal.Profile),
 	}
 	t.Scheduler, t.Congestion = choices(p.cfg.Portal)
 	return t

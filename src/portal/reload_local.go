@@ -54,9 +54,11 @@ func (r *local) reload(ctx context.Context, next *config.Config) (changes []stri
 
 // reload is local.reload in the system task.
 func (s *localSystem) reload(ctx context.Context, next *config.Config) (changes []string, err error) {
+	places := s.sourcePlaces(next.RulesFor(config.TargetTunnel))
 	s.portal.run.shared.do(ctx, func(now mono.Time) {
 		changes = rechoose(now, s.portal.run.configuration().Portal, next.Portal, s.portal.Tunnel)
 		changes = append(changes, s.portal.recopy(now, next)...)
+		s.portal.place(places)
 	})
 	wanted := next.EnabledLinks()
 	for i, l := range s.portal.links {

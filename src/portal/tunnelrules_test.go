@@ -10,7 +10,9 @@ import (
 
 	"mpproxy/src/config"
 	"mpproxy/src/engine/flowq"
+	"mpproxy/src/engine/node"
 	"mpproxy/src/engine/path"
+	"mpproxy/src/system"
 )
 
 func nets(texts ...string) (list []netip.Prefix) {
@@ -18,6 +20,11 @@ func nets(texts ...string) (list []netip.Prefix) {
 		list = append(list, netip.MustParsePrefix(text))
 	}
 	return list
+}
+
+// twice is what a judge says of sending twice.
+func twice(judge func(flowq.Info) flowq.Verdict) func(flowq.Info) bool {
+	return func(info flowq.Info) bool { return judge(info).Twice }
 }
 
 // packetTo is a packet of the LAN's as the tunnel gets it.
@@ -38,11 +45,11 @@ func TestRulesJudge(t *testing.T) {
 		{Name: "marked", DSCP: 26, Duplicate: true},
 	}
 	sender, fails, asked := netip.MustParseAddr("192.168.1.20"), error(nil), 0
-	w := twiceRules{log: slog.New(slog.DiscardHandler), find: func(uint8, netip.AddrPort, netip.AddrPort) (netip.Addr, error) {
+	w := tunnelRules{log: slog.New(slog.DiscardHandler), find: func(uint8, netip.AddrPort, netip.AddrPort) (netip.Addr, error) {
 		asked++
 		return sender, fails
 	}}
-	judge := w.follow(rules)
+	judge := twice(w.follow(rules, nil))
 	for _, c := range []struct {
 		info flowq.Info
 		want bool
@@ -77,7 +84,7 @@ func TestRulesJudge(t *testing.T) {
 	if fails = errors.New("no"); judge(game) || !w.said {
 		t.Error("a failure is not told")
 	}
-	if w.follow(rules[:1]) != nil || w.follow(nil) != nil {
+	if w.follow(rules[:1], nil) != nil || w.follow(nil, nil) != nil {
 		t.Error("judges though nothing is sent twice")
 	}
 }
@@ -85,11 +92,11 @@ func TestRulesJudge(t *testing.T) {
 // A LAN that begins thousands of flows at once does not hold the tunnel up: only so many senders are asked for.
 func TestRulesAskNotTooMuch(t *testing.T) {
 	asked := 0
-	w := twiceRules{find: func(uint8, netip.AddrPort, netip.AddrPort) (netip.Addr, error) {
+	w := tunnelRules{find: func(uint8, netip.AddrPort, netip.AddrPort) (netip.Addr, error) {
 		asked++
 		return netip.MustParseAddr("192.168.1.50"), nil
 	}}
-	judge := w.follow([]config.Rule{{SourceNets: nets("192.168.1.50/32"), DSCP: config.AnyDSCP, Duplicate: true}})
+	judge := twice(w.follow([]config.Rule{{SourceNets: nets("192.168.1.50/32"), DSCP: config.AnyDSCP, Duplicate: true}}, nil))
 	w.since = time.Now().Add(time.Hour)
 	for range 3 * mostAsked {
 		judge(packetTo(flowq.ProtoUDP, "203.0.113.9", 3074, 0))
@@ -102,11 +109,11 @@ func TestRulesAskNotTooMuch(t *testing.T) {
 // A kernel that cannot say who sends is left alone for a while: every new flow would wait for it.
 func TestRulesLeaveTheKernelAlone(t *testing.T) {
 	asked := 0
-	w := twiceRules{log: slog.New(slog.DiscardHandler), find: func(uint8, netip.AddrPort, netip.AddrPort) (netip.Addr, error) {
+	w := tunnelRules{log: slog.New(slog.DiscardHandler), find: func(uint8, netip.AddrPort, netip.AddrPort) (netip.Addr, error) {
 		asked++
 		return netip.Addr{}, errors.New("invalid argument")
 	}}
-	judge := w.follow([]config.Rule{{SourceNets: nets("192.168.1.50/32"), DSCP: config.AnyDSCP, Duplicate: true}})
+	judge := twice(w.follow([]config.Rule{{SourceNets: nets("192.168.1.50/32"), DSCP: config.AnyDSCP, Duplicate: true}}, nil))
 	for range 10 {
 		if judge(packetTo(flowq.ProtoUDP, "203.0.113.9", 3074, 0)) {
 			t.Error("named by a sender who is not known")
@@ -137,9 +144,101 @@ func TestCopiesOverLinks(t *testing.T) {
 		{false, config.DuplicateUrgent, named, path.CopyNothing},
 		{false, config.DuplicateOff, named, path.CopyNothing},
 	} {
-		r := &local{duplicate: c.choice, twice: twiceRules{rules: c.rules}}
+		r := &local{duplicate: c.choice, rules: tunnelRules{rules: c.rules}}
 		if got := r.copiesOver(config.Link{Duplicate: c.carries}); got != c.want {
 			t.Errorf("%+v: %v", c, got)
 		}
+	}
+}
+
+// What a rule says comes to the engine, links by their places, and links that are not there as none.
+func TestRulesVerdicts(t *testing.T) {
+	links := []config.Link{{Name: "dsl"}, {}, {Name: "lte"}}
+	for _, c := range []struct {
+		rule config.Rule
+		want flowq.Verdict
+	}{
+		{config.Rule{Class: "auto"}, flowq.Verdict{}},
+		{config.Rule{Class: "urgent", Duplicate: true}, flowq.Verdict{Twice: true, Class: flowq.WantUrgent}},
+		{config.Rule{Class: "bulk", Links: []string{"lte", "dsl"}}, flowq.Verdict{Class: flowq.WantBulk, Way: flowq.Way{Links: 5}}},
+		{config.Rule{Class: "auto", Links: []string{"cable"}}, flowq.Verdict{Way: flowq.Way{Links: noLink}}},
+		{config.Rule{Class: "auto", Profile: config.ProfileBalanced}, flowq.Verdict{Way: flowq.Way{Own: true}}},
+		{config.Rule{Class: "auto", Profile: config.ProfileLatency}, flowq.Verdict{Way: flowq.Way{Own: true, Profile: flowq.Latency}}},
+	} {
+		w := tunnelRules{log: slog.New(slog.DiscardHandler)}
+		c.rule.DSCP = config.AnyDSCP
+		judge := w.follow([]config.Rule{c.rule}, links)
+		if judge == nil {
+			if c.want != (flowq.Verdict{}) {
+				t.Errorf("%+v is not judged", c.rule)
+			}
+			continue
+		}
+		if got := judge(packetTo(flowq.ProtoUDP, "203.0.113.9", 443, 0)); got != c.want {
+			t.Errorf("%+v: %+v", c.rule, got)
+		}
+	}
+}
+
+// A sender is named by its hardware address, and by the zone, interface or device that it is behind; the kernel is asked now and then.
+func TestRulesNameSenders(t *testing.T) {
+	nas, xbox, asked := [6]byte{2, 0, 0x5e, 0x10, 0, 1}, [6]byte{2, 0, 0x5e, 0x10, 0, 2}, 0
+	sender := netip.MustParseAddr("192.168.1.50")
+	w := tunnelRules{
+		log:    slog.New(slog.DiscardHandler),
+		find:   func(uint8, netip.AddrPort, netip.AddrPort) (netip.Addr, error) { return sender, nil },
+		places: map[string][]string{"guest": {"br-guest", "br-iot"}},
+		findBehind: func(a netip.Addr) (system.Behind, error) {
+			asked++
+			switch a.String() {
+			case "192.168.1.50":
+				return system.Behind{Device: "br-lan", MAC: xbox}, nil
+			case "192.168.2.7":
+				return system.Behind{Device: "br-iot", MAC: nas}, nil
+			}
+			return system.Behind{}, errors.New("no route")
+		},
+	}
+	judge := w.follow([]config.Rule{
+		{SourceMACs: [][6]byte{nas}, Source: "lan", DSCP: config.AnyDSCP, Class: "auto", Profile: config.ProfileLatency},
+		{SourceMACs: [][6]byte{nas, xbox}, SourceNets: nets("192.168.1.0/24"), DSCP: config.AnyDSCP, Class: "urgent"},
+		{Source: "guest", DSCP: config.AnyDSCP, Class: "bulk"},
+	}, nil)
+	for from, want := range map[string]flowq.Want{"192.168.1.50": flowq.WantUrgent, "192.168.2.7": flowq.WantBulk, "192.168.3.3": flowq.WantAuto} {
+		sender = netip.MustParseAddr(from)
+		for range 3 {
+			if got := judge(packetTo(flowq.ProtoUDP, "203.0.113.9", 443, 0)); got != (flowq.Verdict{Class: want}) {
+				t.Errorf("%s: %+v", from, got)
+			}
+		}
+	}
+	if asked != 3 {
+		t.Errorf("asked %d times", asked)
+	}
+	w.behind[sender] = seenBehind{} // long ago
+	if judge(packetTo(flowq.ProtoUDP, "203.0.113.9", 443, 0)); asked != 4 {
+		t.Errorf("asked %d times", asked)
+	}
+	for i := range 2 * mostBehind {
+		sender = netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
+		w.asked = 0
+		judge(packetTo(flowq.ProtoUDP, "203.0.113.9", 443, 0))
+	}
+	if len(w.behind) > mostBehind {
+		t.Errorf("%d are remembered", len(w.behind))
+	}
+}
+
+// Links that come and go are judged anew, and the engine knows their numbers only while a rule names some.
+func TestRulesFollowLinks(t *testing.T) {
+	r := &local{links: []config.Link{{Name: "dsl"}}, rules: tunnelRules{log: slog.New(slog.DiscardHandler)}}
+	r.Local = node.NewLocal(0, node.LocalParams{})
+	r.rules.follow([]config.Rule{{Links: []string{"lte"}, DSCP: config.AnyDSCP, Class: "auto"}}, r.links)
+	if got := r.rules.verdicts[0].Links; got != noLink {
+		t.Errorf("before: %b", got)
+	}
+	r.links = append(r.links, config.Link{Name: "lte"})
+	if r.relink(); r.rules.verdicts[0].Links != 2 || !r.rules.binds() {
+		t.Errorf("after: %+v", r.rules.verdicts[0])
 	}
 }
