@@ -125,9 +125,7 @@ func (r *Rule) decodeTunnel(d *decoder) {
 		}
 	}
 	r.refuse(d, "dest_domain")
-	if o, v := d.take("link"); o != nil && r.Enabled {
-		d.found.fail(d.place(o, v[0]), "is for target 'direct'; over which links the tunnel carries what the rule names is option use_link")
-	}
+	r.refuseLink(d)
 }
 
 // refuse complains of options that rules with the same target do not have yet.
@@ -136,6 +134,13 @@ func (r *Rule) refuse(d *decoder, names ...string) {
 		if o, v := d.take(name); o != nil && r.Enabled {
 			d.found.fail(d.place(o, v[0]), "is not available with target '%s' in this version", r.Target)
 		}
+	}
+}
+
+// refuseLink complains of what means links with another target.
+func (r *Rule) refuseLink(d *decoder) {
+	if o, v := d.take("link"); o != nil && r.Enabled {
+		d.found.fail(d.place(o, v[0]), "is for target 'direct'; over which links the tunnel carries what the rule names is option use_link")
 	}
 }
 

@@ -59,9 +59,11 @@ func (t *Tunnel) sendQueued(now mono.Time, out *Batch) (more bool) {
 	return more
 }
 
-// full reports that flows may be asked to slow down: what they could take is full, be it the tunnel's limit.
+// full reports that flows may be asked to slow down: what they could take is full, be it the tunnel's limit. Where none of the links
+// works that a rule names, waits takes what is too old.
 func (t *Tunnel) full(now mono.Time, w flowq.Way) bool {
-	return now >= t.pardoned && (t.limits.out.tight(now) || !t.anyRoom(now, t.roads(w)))
+	on := t.roads(w)
+	return now >= t.pardoned && !on.shut() && (t.limits.out.tight(now) || !t.anyRoom(now, on))
 }
 
 // anyRoom reports whether some eligible path could take a packet, or will soon take more: while it still looks for its

@@ -40,6 +40,11 @@ type roads struct {
 	links    uint64
 }
 
+// shut reports that rules name links none of which works.
+func (r roads) shut() bool {
+	return r.links != 0 && !slices.ContainsFunc(r.eligible, (*path.Path).Usable)
+}
+
 // roadsOf are those of a flow.
 func (t *Tunnel) roadsOf(f *flowq.Flow) roads { return t.roads(f.Verdict().Way) }
 
@@ -134,7 +139,7 @@ func (t *Tunnel) leaveWays(p *path.Path) {
 func (t *Tunnel) waits(now mono.Time, f *flowq.Flow, on roads, out *Batch) {
 	if on.links == 0 {
 		t.gaining.waits(f)
-	} else if !slices.ContainsFunc(on.eligible, (*path.Path).Usable) {
+	} else if on.shut() {
 		if best, _ := sched.Soonest(now, probeBytes, 1, t.eligible, nil); best != nil {
 			t.tellRule(now, f, best, nil, f.Head(), out)
 		}

@@ -114,7 +114,7 @@ func TestRuleWaitsForItsLink(t *testing.T) {
 		if rate := float64(other.Delivered()-went) * 8 / 5 / 1e6; rate < 16 {
 			t.Errorf("down %v: the other flow has %.1f Mbit/s", down, rate)
 		}
-		if drops := from.QueueCounts().DroppedNoWay; drops < 200 || from.Backlog() > 64<<10 {
+		if drops := from.QueueCounts().DroppedNoWay; drops < 200 || from.Backlog() > 128<<10 {
 			t.Errorf("down %v: %d dropped for want of a path (%s), %d bytes wait", down, drops, stats.NoPath, from.Backlog())
 		}
 		w.Links[1].Restore(w.Now)
