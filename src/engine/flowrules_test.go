@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mpproxy/src/engine/flowq"
+	"mpproxy/src/engine/recovery"
 	"mpproxy/src/engine/wire"
 )
 
@@ -100,4 +101,46 @@ func TestWaysAreBounded(t *testing.T) {
 	}
 	tn.refreshWays(tn.polled.Add(wayIdle))
 	want(t, "in the end", len(tn.ways), 0)
+}
+
+// What is repaired of a flow that is bound to links goes over those, also where any other would do, or waits without holding others up.
+func TestRepairsKeepToLinks(t *testing.T) {
+	w := newPair(t, 1, 3, nil)
+	w.run(time.Second)
+	tn := w.sides[0].Tunnel
+	for i, p := range tn.paths {
+		p.Config.Use.Number = i + 1
+	}
+	tn.SetJudge(func(info flowq.Info) flowq.Verdict {
+		if info.SrcPort == 1005 {
+			return flowq.Verdict{Way: flowq.Way{Links: 4}}
+		}
+		return flowq.Verdict{}
+	})
+	w.give(0, 5, 100, 1)
+	w.give(0, 6, 100, 1)
+	w.run(100 * time.Millisecond)
+	lost := func(flow uint16) repair {
+		b := w.sides[0].pool.Get()
+		b.Set(inner(flow, 100, 1))
+		info, _ := flowq.ParseIP(b.Bytes())
+		b.Flow = tn.queue.KeyOf(&info)
+		tn.held += int64(b.Len())
+		return repair{load: recovery.Payload{Buf: b, Copies: 1}, until: w.now.Add(time.Hour), from: tn.paths[2].ID}
+	}
+	bound, free := lost(5), lost(6)
+	if p := tn.repairPath(w.now, &bound); p != tn.paths[2] {
+		t.Errorf("the bound one goes over %v", p.Number)
+	}
+	if p := tn.repairPath(w.now, &free); p == tn.paths[2] {
+		t.Error("the other goes where it was lost")
+	}
+	tn.paths[2].Busy = true
+	tn.repairs.push(bound)
+	tn.repairs.push(free)
+	before := tn.counts.Repaired
+	tn.sendRepairs(w.now, &Batch{})
+	want(t, "repaired", tn.counts.Repaired-before, 1)
+	want(t, "left", tn.repairs.len(), 1)
+	want(t, "which is", tn.repairs.front().load.Buf, bound.load.Buf)
 }

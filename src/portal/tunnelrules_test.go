@@ -193,6 +193,8 @@ func TestRulesNameSenders(t *testing.T) {
 			switch a.String() {
 			case "192.168.1.50":
 				return system.Behind{Device: "br-lan", MAC: xbox}, nil
+			case "192.168.1.60":
+				return system.Behind{Device: "br-lan", MAC: [6]byte{2, 0, 0x5e, 0x10, 0, 3}}, nil
 			case "192.168.2.7":
 				return system.Behind{Device: "br-iot", MAC: nas}, nil
 			}
@@ -204,7 +206,7 @@ func TestRulesNameSenders(t *testing.T) {
 		{SourceMACs: [][6]byte{nas, xbox}, SourceNets: nets("192.168.1.0/24"), DSCP: config.AnyDSCP, Class: "urgent"},
 		{Source: "guest", DSCP: config.AnyDSCP, Class: "bulk"},
 	}, nil)
-	for from, want := range map[string]flowq.Want{"192.168.1.50": flowq.WantUrgent, "192.168.2.7": flowq.WantBulk, "192.168.3.3": flowq.WantAuto} {
+	for from, want := range map[string]flowq.Want{"192.168.1.50": flowq.WantUrgent, "192.168.2.7": flowq.WantBulk, "192.168.1.60": flowq.WantAuto, "192.168.3.3": flowq.WantAuto} {
 		sender = netip.MustParseAddr(from)
 		for range 3 {
 			if got := judge(packetTo(flowq.ProtoUDP, "203.0.113.9", 443, 0)); got != (flowq.Verdict{Class: want}) {
@@ -212,11 +214,11 @@ func TestRulesNameSenders(t *testing.T) {
 			}
 		}
 	}
-	if asked != 3 {
+	if asked != 4 {
 		t.Errorf("asked %d times", asked)
 	}
 	w.behind[sender] = seenBehind{} // long ago
-	if judge(packetTo(flowq.ProtoUDP, "203.0.113.9", 443, 0)); asked != 4 {
+	if judge(packetTo(flowq.ProtoUDP, "203.0.113.9", 443, 0)); asked != 5 {
 		t.Errorf("asked %d times", asked)
 	}
 	for i := range 2 * mostBehind {
