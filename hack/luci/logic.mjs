@@ -239,21 +239,30 @@ const cases = {
 	async traffic(ok) {
 		const uci = { mpproxy: [ { '.type': 'portal', '.name': 'main' }, { '.type': 'rule', '.name': 'r1', target: 'tunnel', src_ip: [ '192.168.1.50' ], duplicate: '1' },
 			{ '.type': 'rule', '.name': 'r2', target: 'tunnel', dest_ip: '203.0.113.0/24', proto: 'udp', dest_port: [ '3074', '5000-5010' ], dscp: '26' },
-			{ '.type': 'rule', '.name': 'r3', target: 'proxy', src_mac: [ '02:00:5e:10:00:01' ] }, { '.type': 'rule', '.name': 'r4', target: 'direct', duplicate: '1' } ] };
-		const limits = { result: [ { section: 'socks', option: 'transparent', values: '0' } ] };
+			{ '.type': 'rule', '.name': 'r3', target: 'proxy', src_mac: [ '02:00:5e:10:00:01' ] }, { '.type': 'rule', '.name': 'r4', target: 'direct', duplicate: '1' },
+			{ '.type': 'rule', '.name': 'r5', target: 'tunnel', src_mac: [ '02:00:5E:10:00:02' ], src: 'guest', use_link: [ 'wan', 'lte' ], class: 'urgent', profile: 'latency', duplicate: '1' },
+			{ '.type': 'link', '.name': 'wan' }, { '.type': 'link', '.name': 'lte' } ], firewall: [ { '.type': 'zone', name: 'lan' }, { '.type': 'zone', name: 'guest' } ] };
+		const limits = { result: [ { section: 'socks', option: 'transparent', values: '0' }, { section: 'portal', option: 'scheduler', values: 'earliest, greedy' } ] };
 		const w = runtime({ status: { limits, status: { result: status() } }, uci, hosts: { '02:00:5e:10:00:02': [ '192.168.1.50', 'xbox' ], '02:00:5e:10:00:03': [ '192.168.1.51', null ], '02:00:5e:10:00:04': [ null, 'x' ] } });
 		const view = w.require('view.mpproxy.traffic', 'view/mpproxy/traffic.js');
 
 		await view.render(await view.load());
 
 		const [ portal, rules ] = w.form.maps[0].sections, named = name => rules.options.find(o => o.name == name);
-		const said = [ 'r1', 'r2', 'r3', 'r4' ].map(r => named('_words').textvalue(r).text());
+		const said = [ 'r1', 'r2', 'r3', 'r4', 'r5' ].map(r => named('_words').textvalue(r).text());
 
 		ok('rules in words', said.join('; ') == 'xbox → everything → sent twice; all devices → 203.0.113.0/24 UDP DSCP 26 (port 3074, 5000-5010) → through all connections; '
-			+ '02:00:5e:10:00:01 → everything → through the proxy; all devices → everything → not possible in this version', said.join('; '));
+			+ '02:00:5e:10:00:01 → everything → through the proxy; all devices → everything → not possible in this version; xbox, guest → everything → sent twice, only over wan, lte, ahead of others, low delay', said.join('; '));
 		ok('devices to choose from', named('src_ip').values.map(v => v.join()).join('; ') == '192.168.1.50,192.168.1.50 (xbox); 192.168.1.51,192.168.1.51', named('src_ip').values.join('; '));
 		ok('targets there are, and those written by hand', named('target').values.map(v => v[0]).join() == 'tunnel,proxy,direct' && named('target').values[2][1] == 'not possible in this version', named('target').values.join('; '));
-		ok('what is sent twice', portal.options[0].values.map(v => v[0]).join() == 'off,calls,urgent' && portal.options[0].default == 'off');
+		const all = name => portal.options.find(o => o.name == name), words = name => all(name).values.map(v => v[0]).join();
+
+		ok('what is sent twice', words('duplicate') == 'off,calls,urgent' && all('duplicate').default == 'off');
+		ok('what holds for all, the usual first, and only what this version can', [ 'profile', 'ipv6', 'dns', 'scheduler', 'cipher' ].map(n => `${words(n)} ${all(n).default}`).join('; ')
+			== 'balanced,latency,throughput balanced; auto,tunnel,reject,direct auto; tunnel,system tunnel; earliest,greedy earliest; auto,aes,chacha auto', words('profile') + words('ipv6') + words('scheduler'));
+		ok('every option of the portal that people choose', [ 'lan', 'kill_switch', 'router_traffic', 'dns_server', 'mtu', 'memory_limit', 'mark', 'table', 'rule_priority', 'log_level', 'congestion' ].every(n => all(n)));
+		ok('devices by what they are, connections, zones', named('src_mac').values[0].join() == '02:00:5e:10:00:02,02:00:5e:10:00:02 (xbox)' && named('use_link').values.map(v => v[0]).join() == 'wan,lte'
+			&& named('src').values.map(v => v[0]).join() == 'lan,guest', named('src').values.join());
 	},
 
 	text(ok) {

@@ -211,12 +211,34 @@ return baseclass.extend({
 	/* A rule in one sentence. r is its section, devices the names of the LAN's addresses. */
 	rule(r, devices) {
 		const list = v => [].concat(v || []);
-		const who = [ ...list(r.src_ip).map(ip => devices.get(ip) || ip), ...list(r.src_mac) ].join(', ') || _('all devices');
+		const who = [ ...list(r.src_ip), ...list(r.src_mac).map(m => m.toLowerCase()), ...list(r.src) ].map(d => devices.get(d) || d).join(', ') || _('all devices');
 		const to = list(r.dest_ip).join(', ') || _('everything');
 		const kind = [ r.proto && r.proto != 'any' ? ' ' + r.proto.toUpperCase() : '', r.dscp ? ' DSCP ' + r.dscp : '' ].join('');
 		const ports = list(r.dest_port).length ? ' ' + _('(port %s)').format(list(r.dest_port).join(', ')) : '';
 
-		return '%s → %s%s%s → %s'.format(who, to, kind, ports, r.target == 'tunnel' && r.duplicate == '1' ? _('sent twice') : this.target(r.target));
+		return '%s → %s%s%s → %s'.format(who, to, kind, ports, r.target == 'tunnel' ? this.handling(r) : this.target(r.target));
+	},
+
+	/* What a rule does with what goes into the tunnel. */
+	handling(r) {
+		const links = [].concat(r.use_link || []);
+		const done = [ r.duplicate == '1' ? _('sent twice') : '', links.length ? _('only over %s').format(links.join(', ')) : '',
+			{ urgent: _('ahead of others'), bulk: _('behind others') }[r.class], r.profile ? this.profiles()[r.profile] : '' ].filter(d => d);
+
+		return done.join(', ') || this.target('tunnel');
+	},
+
+	/* What may be preferred, the usual first. */
+	profiles() {
+		return { balanced: _('balanced'), latency: _('low delay'), throughput: _('throughput') };
+	},
+
+	/* Congestion controls, the usual first. */
+	controls() {
+		return {
+			bbr: _('BBR - finds out what the line can do; the best for most'), cubic: _('CUBIC - fills the line until something is lost'),
+			newreno: _('NewReno - the same, more careful'), none: _('None - only with the scheduler "weighted"')
+		};
 	},
 
 	/* Where a rule sends what it names. */

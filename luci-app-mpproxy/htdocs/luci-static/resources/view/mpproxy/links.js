@@ -272,10 +272,7 @@ return view.extend({
 		o.placeholder = _('found by itself');
 		o.modalonly = true;
 
-		const ways = {
-			'': _('As for all connections'), bbr: _('BBR - finds out what the line can do; the best for most'), cubic: _('CUBIC - fills the line until something is lost'),
-			newreno: _('NewReno - the same, more careful'), none: _('None - only with the scheduler "weighted"')
-		};
+		const ways = { '': _('As for all connections'), ...words.controls() };
 
 		o = s.taboption('advanced', form.ListValue, 'congestion', _('Congestion control'), _('How it is found out how much the line can carry.'));
 		Object.keys(ways).filter(k => !k || judge.offers(limits, 'link', 'congestion', k)).forEach(k => o.value(k, ways[k]));
