@@ -398,13 +398,27 @@ async function traffic() {
 	const page = await visit(ROOT, TRAFFIC);
 
 	await page.locator('[data-name=duplicate] select').first().selectOption('calls');
-	await add(page, 'rule', '', [ [ 'src_ip', '10.1.0.2' ], [ 'dest_port', '3074' ] ], false);
+	await page.locator('[data-name=ipv6] select').first().selectOption('reject');
+	await page.locator('#view li[data-tab=advanced]').first().click();
+	await page.locator('[data-name=scheduler] select').first().selectOption('greedy');
+	await shot(page, OUT, '13-traffic-advanced');
+	await add(page, 'rule', '', [ [ 'dest_port', '3074' ] ], false);
 	await page.locator('.modal [data-name=duplicate] input[type=checkbox]').check();
+	await page.locator('.modal [data-name=use_link] .cbi-dropdown').click();
+	await page.locator('.modal [data-name=use_link] ul.dropdown li[data-value=wan]').click();
+	await page.keyboard.press('Escape');
+	await shot(page, OUT, '13-traffic-rule');
+	await page.locator('.modal li[data-tab=advanced]').first().click();
+	await page.locator('.modal [data-name=src_ip] .add-item input').first().fill('10.1.0.2');
+	await page.locator('.modal [data-name=src_ip] .add-item input').first().press('Enter');
+	await page.locator('.modal [data-name=class] select').selectOption('urgent');
 	await page.locator('.modal').getByRole('button', { name: 'Save' }).click();
 	await page.waitForSelector('.modal .cbi-map', { state: 'hidden' });
-	report.check('traffic: a rule in words', (await text(page)).includes('10.1.0.2 → everything (port 3074) → sent twice'), await text(page));
+	report.check('traffic: a rule in words', (await text(page)).includes('10.1.0.2 → everything (port 3074) → sent twice, only over wan, ahead of others'), await text(page));
 	await page.locator('.cbi-page-actions .cbi-button-apply').first().click();
-	await soon('traffic: saved', () => /config portal 'main'[^]*option duplicate 'calls'/.test(conf()) && /config rule[^]*list src_ip '10.1.0.2'/.test(conf()) && /config rule[^]*option duplicate '1'/.test(conf()), conf);
+	await soon('traffic: saved', () => /config portal 'main'[^]*option duplicate 'calls'/.test(conf()) && /config rule[^]*list src_ip '10.1.0.2'/.test(conf()) && /config rule[^]*option duplicate '1'/.test(conf())
+		&& /config rule[^]*list use_link 'wan'/.test(conf()) && /config rule[^]*option class 'urgent'/.test(conf()) && /config portal 'main'[^]*option scheduler 'greedy'/.test(conf()) && /config portal 'main'[^]*option ipv6 'reject'/.test(conf())
+		&& /config portal 'main'[^]*list lan 'lan0?'/.test(conf()), conf);
 	await well(page, 'traffic');
 	await shot(page, OUT, '13-traffic');
 	await add(page, 'rule', '', [ [ 'dest_port', '80-20' ] ], false);

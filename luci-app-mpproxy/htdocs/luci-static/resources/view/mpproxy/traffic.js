@@ -3,7 +3,6 @@
 'require form';
 'require network';
 'require uci';
-'require tools.widgets as widgets';
 'require mpproxy.api as api';
 'require mpproxy.judge as judge';
 'require mpproxy.restore as restore';
@@ -11,10 +10,12 @@
 
 return view.extend({
 	load() {
-		return Promise.all([ uci.load('mpproxy'), api.get('limits', []), network.getHostHints(), L.resolveDefault(uci.load('firewall')) ]);
+		return Promise.all([ uci.load('mpproxy'), api.get('limits', []), network.getHostHints(), network.getNetworks(), L.resolveDefault(uci.load('firewall')) ]);
 	},
 
-	render([ , limits, hosts ]) {
+	render([ , limits, hosts, networks ]) {
+		this.networks = networks;
+
 		/* The devices of the LAN, by address. */
 		this.devices = new Map(hosts.getMACHints().map(([ mac ]) => [ hosts.getIPAddrByMACAddr(mac), hosts.getHostnameByMACAddr(mac) ]).filter(([ ip ]) => ip));
 
@@ -40,11 +41,10 @@ return view.extend({
 		s.tab('general', _('General'));
 		s.tab('advanced', _('Advanced'));
 
-		let o = s.taboption('general', widgets.NetworkSelect, 'lan', _('Networks'), _('What devices in these networks send goes through all connections together.'));
+		/* A list, not a choice of interfaces: devices may have been written by hand. */
+		let o = s.taboption('general', form.DynamicList, 'lan', _('Networks'), _('What devices in these networks send goes through all connections together.'));
 
-		o.multiple = true;
-		o.nocreate = true;
-		o.exclude = 'mpproxy';
+		this.networks.map(n => n.getName()).filter(n => ![ 'loopback', 'mpproxy' ].includes(n)).forEach(n => o.value(n));
 		o.default = 'lan';
 		o.rmempty = false;
 		this.copies(s);
