@@ -516,7 +516,7 @@ async function untranslated() {
 
 			return list;
 		});
-		const known = /^(Name|wan:|wwan:|third:|modem:|twin:|cable:|\(no interfaces attached\)|wan|wwan|third|modem|twin|cable|wan1|wan2|usb0|lan0|IPv4|IPv6|DHCP|UDP|ms|Mbit\/s|kbit\/s|bit\/s|B|kB|MB|GB|203\S*|192\S*|,|\(\S*\)|-|»|IPv4 \+ IPv6|\((DHCP, )?\w+,?\s?\)|\d\.)$/;
+		const known = /^(AES-GCM|ChaCha20-Poly1305|Name|wan:|wwan:|third:|modem:|twin:|cable:|\(no interfaces attached\)|wan|wwan|third|modem|twin|cable|wan1|wan2|usb0|lan0|IPv4|IPv6|DHCP|UDP|ms|Mbit\/s|kbit\/s|bit\/s|B|kB|MB|GB|203\S*|192\S*|,|\(\S*\)|-|»|IPv4 \+ IPv6|\((DHCP, )?\w+,?\s?\)|\d\.)$/;
 		const left = bare.filter(t => !data.test(t) && !known.test(t) && !/^[↓↑\d. ]*(\w*bit\/s|\w?B)?( *↑ *[\d.]+ ?(\w*bit\/s|\w?B)?)?$/.test(t));
 
 		report.check(`${path.split('/').pop()}: nothing is untranslated`, left.length == 0, JSON.stringify([ ...new Set(left) ]));

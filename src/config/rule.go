@@ -205,19 +205,24 @@ func (l *loader) checkRuleOrder() {
 func (l *loader) checkUses() {
 	uses := map[string]bool{}
 	for _, r := range l.config.RulesFor(TargetTunnel) {
-		on := false
+		on := 0
 		for _, name := range r.Links {
 			i := slices.IndexFunc(l.config.Links, func(k Link) bool { return k.Name == name })
 			if i < 0 {
 				at := l.at("rule", r.Name, "use_link")
 				at.Value = name
 				l.found.fail(at, "there is no link section of this name")
-				on = true
+				on = len(l.config.Links)
 				continue
 			}
-			on = on || l.config.Links[i].Enabled
+			if l.config.Links[i].Enabled {
+				on++
+			}
 		}
-		if len(r.Links) > 0 && !on {
+		if len(r.Links) > 0 && on == 1 && r.Duplicate {
+			l.found.warn(l.at("rule", r.Name, "duplicate"), "has no effect: use_link names one link only that is on, and a copy goes over a second one")
+		}
+		if len(r.Links) > 0 && on == 0 {
 			l.found.warn(l.at("rule", r.Name, "use_link"), "names links only that are switched off: what the rule names gets nowhere")
 		}
 		if use := strings.Join(slices.Sorted(slices.Values(r.Links)), " ") + "/" + string(r.Profile); use != "/" && !uses[use] {

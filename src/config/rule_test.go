@@ -135,7 +135,9 @@ func TestRuleWarnings(t *testing.T) {
 		"without a name": {"", secondLink + strings.Replace(rule, " 'r'", "", 1), nil},
 		"a link off": {"", secondLink + "\toption enabled '0'\nconfig rule 'r'\n\toption target 'tunnel'\n\tlist use_link 'lte'\n", []string{
 			"rule 'r', option use_link 'lte': names links only that are switched off: what the rule names gets nowhere"}},
-		"one of two off":   {"", secondLink + "\toption enabled '0'\nconfig rule 'r'\n\toption target 'tunnel'\n\tlist use_link 'lte'\n\tlist use_link 'dsl'\n", nil},
+		"one of two off": {"", secondLink + "\toption enabled '0'\nconfig rule 'r'\n\toption target 'tunnel'\n\tlist use_link 'lte'\n\tlist use_link 'dsl'\n", nil},
+		"twice over one": {"", secondLink + "config rule 'r'\n\toption target 'tunnel'\n\tlist use_link 'lte'\n\toption duplicate '1'\n", []string{
+			"rule 'r', option duplicate '1': has no effect: use_link names one link only that is on, and a copy goes over a second one"}},
 		"nothing is asked": {"", "config rule 'r'\n\toption target 'tunnel'\n", nil},
 		"the proxy's":      {"", secondLink + rule + transparentSection + "config rule 'p'\n\toption target 'proxy'\n", []string{"rule 'p', option target 'proxy': takes its connections also from rule 'r' before it: in this version rules for the proxy come first"}},
 		"the proxy first":  {"", secondLink + transparentSection + "config rule 'p'\n\toption target 'proxy'\n" + rule, nil},

@@ -86,13 +86,13 @@ return view.extend({
 		o.datatype = 'ipaddr';
 		o.depends('dns', 'tunnel');
 
-		[ [ 'mtu', 'MTU', 'or("0",range(1280,1500))', _('found by itself'), _('Bytes of the largest packet in the tunnel; empty: found by itself.') ],
+		[ [ 'mtu', _('MTU'), 'or("0",range(1280,1500))', _('found by itself'), _('Bytes of the largest packet in the tunnel; empty: found by itself.') ],
 			[ 'memory_limit', _('Memory'), 'uinteger', _('a quarter, at most 64'), _('Megabytes that the service may take.') ],
 			[ 'mark', _('Packet marks'), null, '0x01000000/0xff000000', _('Mark of the first connection\'s packets, and its mask. Others are found where mwan3 or other programs use these bits.') ],
 			[ 'table', _('Routing tables'), 'range(1,65535)', '7000', _('Number of the tunnel\'s; the connections have those after it.') ],
 			[ 'rule_priority', _('Rule priority'), 'range(1,32671)', _('found by itself'), _('Of the first policy rule.') ]
 		].forEach(([ name, title, datatype, placeholder, help ]) => {
-			o = s.taboption('advanced', form.Value, name, title, [ help, name == 'mtu' ? '' : _('A change counts when the service starts next.') ].join(' ').trim());
+			o = s.taboption('advanced', form.Value, name, title, '%s %s'.format(help, _('A change counts when the service starts next.')));
 			o.placeholder = placeholder;
 
 			if (datatype)
