@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -21,12 +22,16 @@ func Cleanup(p Params, log *slog.Logger) error {
 	return k.cleanup(p, log)
 }
 
-func (k *kernel) cleanup(p Params, log *slog.Logger) error {
+// cleanup leaves the nft tables alone that are to be kept.
+func (k *kernel) cleanup(p Params, log *slog.Logger, keep ...string) error {
 	var errs []error
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
 		errs = append(errs, k.cleanRules(family, log), k.cleanRoutes(family, log))
 	}
 	for _, name := range p.tables() {
+		if slices.Contains(keep, name) {
+			continue
+		}
 		if err := k.removeTable(name); err != nil {
 			errs = append(errs, fmt.Errorf("remove nft table %s: %w", name, err))
 		}

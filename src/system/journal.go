@@ -43,6 +43,11 @@ func (j *Journal) Apply(group string, want []Object) error {
 	return nil
 }
 
+// has reports whether what takes the place of an object is made.
+func (j *Journal) has(o Object) bool {
+	return slices.ContainsFunc(j.entries, func(e entry) bool { return e.object.key() == o.key() })
+}
+
 // Repair puts back all objects that somebody else removed or changed.
 func (j *Journal) Repair() error {
 	var errs []error

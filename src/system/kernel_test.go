@@ -321,7 +321,13 @@ func TestCleanupAfterAKill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := s.Close(); err != nil { // with nothing to replace it by, what was left goes at the end
+		t.Fatal(err)
+	}
 	checkSameSnapshot(t, before, snapshot(t))
+	if s, err = OpenServer(p, quietLog()); err != nil {
+		t.Fatal(err)
+	}
 	tun = closedTUN(t, "mpt9")
 	if err := s.SetService(Service{Device: "mpt9", MTU: 1400, Addresses: prefixes("10.99.0.1/24", "fd00:99::1/64"), NAT: true}); err != nil {
 		t.Fatal(err)
@@ -336,6 +342,63 @@ func TestCleanupAfterAKill(t *testing.T) {
 	}
 	if _, err := os.Stat(p.StateFile); !os.IsNotExist(err) {
 		t.Errorf("state file: %v", err)
+	}
+}
+
+// A server's translation outlives it when it is killed, until the next one replaces it at once: meanwhile the kernel would reset
+// peers' connections, which look like its own.
+func TestTranslationStays(t *testing.T) {
+	makeLinks(t)
+	before, p := snapshot(t), testParams(t)
+	open := func() *Server {
+		s, err := OpenServer(p, quietLog())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	v := Service{Device: "mptb", MTU: 1400, Addresses: prefixes("10.99.0.1/24"), NAT: true}
+	translates := func() bool {
+		return strings.Contains(runCommand(t, "nft", "list", "tables"), "inet mpproxy\n")
+	}
+	for _, next := range []func(*Server){
+		func(s *Server) { // it gets as far as to translate itself
+			if err := s.SetService(v); err != nil {
+				t.Fatal(err)
+			}
+			if !translates() {
+				t.Error("the next server translates nothing")
+			}
+		},
+		func(s *Server) { // the host's firewall has to be told by now, so that there is no table of ours
+			s.service, s.set = v, true
+			s.stale = true
+			if err := s.journal.Apply("firewall", nil); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.dropStale(); err != nil || translates() {
+				t.Errorf("the old translation stays beside another: %v", err)
+			}
+		},
+		func(*Server) {}, // it comes to nothing
+	} {
+		s := open()
+		tun := closedTUN(t, "mptb")
+		if err := s.SetService(v); err != nil {
+			t.Fatal(err)
+		}
+		s.kernel.close() // killed: no undo
+		tun.Close()
+		s, tun = open(), closedTUN(t, "mptb")
+		if !translates() {
+			t.Error("the translation is gone before there is another")
+		}
+		next(s)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		tun.Close()
+		checkSameSnapshot(t, before, snapshot(t))
 	}
 }
 

@@ -37,12 +37,12 @@ func OpenRouter(p Params, log *slog.Logger) (*Router, error) {
 	return r, err
 }
 
-func openRole(p Params, log *slog.Logger) (*kernel, *Journal, error) {
+func openRole(p Params, log *slog.Logger, keep ...string) (*kernel, *Journal, error) {
 	k, err := openKernel(p)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := k.cleanup(p, log); err != nil {
+	if err := k.cleanup(p, log, keep...); err != nil {
 		log.Warn("could not remove all that an earlier run left", "error", err)
 	}
 	return k, newJournal(log, k.make), nil

@@ -22,16 +22,19 @@ type Server struct {
 	advice  []string
 	seen    string // of the host's firewall
 	moved   bool
+	// stale: the nft table that a killed daemon left is still there, if there was one. Without any translation the kernel takes
+	// peers' connections for its own, and resets them; so it is replaced at once by the next one.
+	stale bool
 }
 
-// OpenServer removes what a killed daemon left and changes nothing else yet. Every change is logged as the command line
+// OpenServer removes what a killed daemon left, but the nft table, which SetService or Close does, and changes nothing else yet. Every change is logged as the command line
 // that would make it.
 func OpenServer(p Params, log *slog.Logger) (*Server, error) {
-	k, j, err := openRole(p, log)
+	k, j, err := openRole(p, log, p.NFTable)
 	if err != nil {
 		return nil, err
 	}
-	return &Server{params: p, kernel: k, journal: j, log: log}, nil
+	return &Server{params: p, kernel: k, journal: j, log: log, stale: true}, nil
 }
 
 // SetService gives the TUN its addresses, lets packets be forwarded between it and the uplinks, and translates source
@@ -83,6 +86,9 @@ func (s *Server) setFirewall(force bool) error {
 		}
 		return err
 	}
+	if err := s.dropStale(); err != nil {
+		return err
+	}
 	s.way = way
 	s.advice = way.advice(s.service.Device, s.listening())
 	if len(s.kernel.refused) > 0 {
@@ -90,6 +96,18 @@ func (s *Server) setFirewall(force bool) error {
 			strings.Join(s.kernel.refused, "; ")))
 	}
 	return nil
+}
+
+// dropStale removes the table that was left, if ours has not taken its place.
+func (s *Server) dropStale() error {
+	if !s.stale {
+		return nil
+	}
+	s.stale = false
+	if s.journal.has(NFTable{Name: s.params.NFTable}) {
+		return nil
+	}
+	return s.kernel.removeTable(s.params.NFTable)
 }
 
 func (s *Server) listening() (ports []string) {
@@ -124,5 +142,5 @@ func (s *Server) Repair() error {
 // Close takes everything back. The TUN may be closed before or after.
 func (s *Server) Close() error {
 	defer s.kernel.close()
-	return s.journal.Undo()
+	return errors.Join(s.journal.Undo(), s.dropStale())
 }
