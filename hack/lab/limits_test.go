@@ -51,4 +51,12 @@ func TestPeerLimits(t *testing.T) {
 	if rate := bulk(t, l, Down, 4*time.Second); rate < 20e6 {
 		t.Errorf("after they were lifted: %.2f Mbit/s", rate/1e6)
 	}
+	l.Remote.edit(t, "config portal 'main'\n", "config portal 'main'\n\toption rate '8'\n")
+	if out, err := l.Remote.reload(); err != nil || !strings.Contains(out, "rate of all routers together: 8 Mbit/s") {
+		t.Errorf("a rate of all together: %q, %v", out, err)
+	}
+	l.Router.until(t, "the rate of all routers together", func(s stats.Status) bool { return s.Sessions[0].LimitDownBitsPerSecond == downMbit*1e6 })
+	if rate := bulk(t, l, Down, 4*time.Second); rate > 1.1*downMbit*1e6 {
+		t.Errorf("%.2f Mbit/s, allowed are %d to all together", rate/1e6, downMbit)
+	}
 }
