@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -240,6 +241,9 @@ type capture struct {
 	mu   *sync.Mutex
 	sent *bytes.Buffer
 }
+
+// SyscallConn has writes go through Write.
+func (c *capture) SyscallConn() (syscall.RawConn, error) { return nil, errors.ErrUnsupported }
 
 func (c *capture) Write(p []byte) (int, error) {
 	c.mu.Lock()

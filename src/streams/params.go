@@ -38,6 +38,9 @@ const (
 	// recordBytes holds a handshake, a hello and a record, bufferBytes several, so that one call moves what is there.
 	recordBytes = 2048 + mpp.MaxRecord + mpp.Overhead
 	bufferBytes = 128 << 10
+	// buffersElse and, for each processor, buffersEach are how many buffers of a kind are in use at a time.
+	buffersElse = 4
+	buffersEach = 2
 	// quickTail is the unsent tail of subflows (200 Mbit/s and more) that send several records at a time.
 	quickTail = 256 << 10
 	// tailTime is how much of a subflow's rate may wait unsent in its socket; between minTail and maxTail bytes.

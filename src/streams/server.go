@@ -279,20 +279,20 @@ func (s *Server) wait(owner *keyed, more int) bool {
 type intake struct {
 	conn    net.Conn
 	open    *mpp.Opener
-	buf     *[]byte // of smallBuffers, or nil
+	buf     *[]byte // of records, or nil
 	b       []byte
 	used, n int
 }
 
 // hold takes a buffer, and let gives it back.
 func (in *intake) hold() {
-	in.buf = smallBuffers.Get().(*[]byte)
+	in.buf = records.Get().(*[]byte)
 	in.b = *in.buf
 }
 
 func (in *intake) let() {
 	if in.buf != nil {
-		smallBuffers.Put(in.buf)
+		records.Put(in.buf)
 		in.buf, in.b = nil, nil
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -66,12 +65,6 @@ func (k *subflow) poke() {
 	}
 }
 
-// smallBuffers hold one record to be written, buffers what is just read, or several records of a subflow that is quick.
-var (
-	smallBuffers = sync.Pool{New: func() any { b := make([]byte, recordBytes); return &b }}
-	buffers      = sync.Pool{New: func() any { b := make([]byte, bufferBytes); return &b }}
-)
-
 // run reads until the subflow is dead or the stream is over. While nothing comes it returns, and Wake goes on.
 func (k *subflow) run() {
 	err := k.read()
@@ -110,12 +103,11 @@ func (k *subflow) write() {
 // batch sends what leaves at once: one record, or several where they are a small part of what may wait in the socket.
 // No more to come ends the writer.
 func (k *subflow) batch() (more bool, err error) {
-	pool, most := &smallBuffers, 0
+	pool, most := smallBuffers, 0
 	if k.tail >= quickTail {
-		pool, most = &buffers, k.tail/4
+		pool, most = largeBuffers, k.tail/4
 	}
-	buf := pool.Get().(*[]byte)
-	defer pool.Put(buf)
+	buf := pool.get()
 	b := *buf
 	n := copy(b, k.hello)
 	begun := n
@@ -127,9 +119,10 @@ func (k *subflow) batch() (more bool, err error) {
 		n += len(k.seal.Seal(rec[n:]))
 	}
 	if n == begun {
+		pool.put(buf)
 		return false, nil
 	}
-	_, err = k.conn.Write(b[:n])
+	err = k.send(pool, buf, n)
 	k.sent(n)
 	k.hello = nil
 	k.greeted.Store(true)
@@ -210,7 +203,7 @@ func (k *subflow) read() error {
 		}
 		if b != nil {
 			k.rest = append([]byte(nil), k.rest...)
-			buffers.Put(b)
+			k.giveBack(b)
 		}
 		if err != nil {
 			return err
@@ -218,27 +211,53 @@ func (k *subflow) read() error {
 	}
 }
 
-// fetch waits until there is something, and reads it into a buffer behind a copy of rest; n counts both. The caller puts
+// fetch waits until there is something, and reads it into a buffer behind a copy of rest; n counts both. The caller gives
 // the buffer back, if there is one.
 func (k *subflow) fetch() (b *[]byte, n int, err error) {
 	if err := k.patiently(); err != nil {
 		return nil, 0, err
 	}
-	err = k.readRaw(func(read func([]byte) (int, error)) (bool, error) {
-		b = buffers.Get().(*[]byte)
-		n, err = read((*b)[copy(*b, k.rest):])
-		if errors.Is(err, syscall.EAGAIN) {
-			buffers.Put(b)
-			b = nil
-			return false, nil
+	if k.raw == nil { // reading waits, as no descriptor says that there is something: with a buffer of its own
+		own := make([]byte, bufferBytes)
+		n, err = k.conn.Read(own[copy(own, k.rest):])
+		return &own, len(k.rest) + n, err
+	}
+	for none := true; none; {
+		none = false
+		err = k.readRaw(func(read func([]byte) (int, error)) (bool, error) {
+			if b == nil {
+				b = largeBuffers.getNow()
+			}
+			if none = b == nil; none {
+				return true, nil
+			}
+			n, err = read((*b)[copy(*b, k.rest):])
+			if errors.Is(err, syscall.EAGAIN) {
+				largeBuffers.put(b)
+				b = nil
+				return false, nil
+			}
+			if n <= 0 && err == nil {
+				err = io.EOF
+			}
+			n = len(k.rest) + max(n, 0)
+			return true, err
+		})
+		if none && err == nil {
+			b = largeBuffers.get()
 		}
-		if n <= 0 && err == nil {
-			err = io.EOF
-		}
-		n = len(k.rest) + max(n, 0)
-		return true, err
-	})
+	}
+	if b != nil && n <= 0 { // it failed before anything was read
+		largeBuffers.put(b)
+		b = nil
+	}
 	return b, n, err
+}
+
+func (k *subflow) giveBack(b *[]byte) {
+	if k.raw != nil {
+		largeBuffers.put(b)
+	}
 }
 
 // fetchMore reads what is there behind rest, which lies at the begin of b; n counts both, and is 0 if there is nothing.
