@@ -91,13 +91,19 @@ type meter struct {
 
 // NewConn returns a connection without subflows.
 func NewConn(now mono.Time, p Params) *Conn {
+	c := newConn(p)
+	c.meter.since = now
+	return c
+}
+
+func newConn(p Params) *Conn {
 	if p.MaxBuffer == 0 {
 		p.MaxBuffer = min(24<<20, p.Pool.Limit()/2)
 	}
 	p.MaxBuffer = max(p.MaxBuffer, initialWindow)
 	return &Conn{
 		p: p, out: buffer{pool: p.Pool}, in: buffer{pool: p.Pool}, limit: initialWindow, capacity: initialWindow,
-		window: initialWindow, told: initialWindow, meter: meter{since: now},
+		window: initialWindow, told: initialWindow,
 	}
 }
 

@@ -14,7 +14,7 @@ var transfers = flag.Int("transfers", 250, "how many transfers TestExact makes")
 // read late, and compares what arrives.
 func TestExact(t *testing.T) {
 	var again, doubled, refused uint64
-	kills := 0
+	kills, packs := 0, 0
 	for seed := range uint64(*transfers) {
 		w := randomWorld(t, seed)
 		kills += w.chaos()
@@ -31,9 +31,10 @@ func TestExact(t *testing.T) {
 		if err := w.leaks(); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
+		packs += w.packs
 	}
-	t.Logf("%d transfers, %d subflows killed, %d bytes again, %d doubled, %d refused for want of memory", *transfers, kills, again, doubled, refused)
-	if kills == 0 || again == 0 || doubled == 0 || refused == 0 {
+	t.Logf("%d transfers, %d subflows killed, %d times packed, %d bytes again, %d doubled, %d refused for want of memory", *transfers, kills, packs, again, doubled, refused)
+	if kills == 0 || packs == 0 || again == 0 || doubled == 0 || refused == 0 {
 		t.Error("the test does not test what it should")
 	}
 }

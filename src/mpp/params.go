@@ -21,6 +21,8 @@ const (
 	// poolPressure is the fill of the pool above which windows shrink, poolPlenty below which they may grow.
 	poolPressure = 0.75
 	poolPlenty   = 0.5
+	// poolReserved is the most of the pool that may be reserved: the rest is for what connections carry.
+	poolReserved = 0.75
 	// firstFlight is what a subflow gets before anything is known of it, and floorFlight what it always may have.
 	firstFlight = 64 << 10
 	floorFlight = 16 << 10
@@ -55,7 +57,9 @@ const (
 	rttSpan      = 15 * time.Second
 	// pingEvery keeps a subflow alive through translators and proxies; deadAfter without an answer it is dead.
 	pingEvery = 20 * time.Second
-	deadAfter = 15 * time.Second
+	// answerPatience is how much later than that the side asks that did not open the subflow: it need not while it is asked.
+	answerPatience = 5 * time.Second
+	deadAfter      = 15 * time.Second
 	// maxRanges is how many ranges an acknowledgement tells, maxHeld how many a receiver keeps.
 	maxRanges = 64
 	maxHeld   = 1024

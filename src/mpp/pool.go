@@ -5,11 +5,13 @@ import (
 	"sync/atomic"
 )
 
-// Pool is the memory of all connections of a portal, in blocks. Safe for concurrent use.
+// Pool is the memory of all connections of a portal: what each takes as long as it is there, and blocks for what is under way.
+// Safe for concurrent use.
 type Pool struct {
 	limit int64
 	used  atomic.Int64
-	free  sync.Pool // of *[BlockBytes]byte; the runtime takes those that nobody has needed for a while
+	fixed atomic.Int64 // the part of it that was reserved
+	free  sync.Pool    // of *[BlockBytes]byte; the runtime takes those that nobody has needed for a while
 }
 
 // NewPool returns a pool of at most limit bytes.
@@ -17,6 +19,26 @@ func NewPool(limit int) *Pool { return &Pool{limit: int64(limit)} }
 
 // Used returns the bytes in use. It may exceed Limit by one block for each connection that holds nothing else.
 func (p *Pool) Used() int { return int(p.used.Load()) }
+
+// Reserve takes bytes for as long as something is there: a connection, a subflow. It fails if they would leave too little for
+// what connections carry. Windows are smaller the more is reserved.
+func (p *Pool) Reserve(n int) bool {
+	if p.fixed.Add(int64(n)) > int64(float64(p.limit)*poolReserved) {
+		p.fixed.Add(-int64(n))
+		return false
+	}
+	p.used.Add(int64(n))
+	return true
+}
+
+// Return gives reserved bytes back.
+func (p *Pool) Return(n int) {
+	p.fixed.Add(-int64(n))
+	p.used.Add(-int64(n))
+}
+
+// Reserved returns the bytes in use that are reserved.
+func (p *Pool) Reserved() int { return int(p.fixed.Load()) }
 
 // Limit returns the bytes that the pool may use.
 func (p *Pool) Limit() int { return int(p.limit) }

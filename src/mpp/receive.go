@@ -46,6 +46,9 @@ func (c *Conn) take(now mono.Time, s *subflow, f *Frame) bool {
 	case FramePing:
 		// With an acknowledgement: the other side may ask because those before took a way that is dead.
 		s.pong, s.pongEcho, s.ackHere = true, f.Offset, true
+		if !c.p.Opener && s.srtt > 0 && s.pingSent == 0 {
+			s.pingAt = mono.Max(s.pingAt, now.Add(pingEvery+answerPatience))
+		}
 	case FramePong:
 		if s.pingSent != 0 && f.Offset == uint64(s.pingSent) {
 			s.heardRTT(now, now.Sub(s.pingSent))

@@ -159,6 +159,8 @@ type world struct {
 	sec   Secret
 	pools [2]*Pool
 	steps int
+	packs int                                  // how often an end was at rest, and packed
+	open  bool                                 // clients do not end their streams
 	forge func(link *link, from int, b []byte) // may change what is under way
 }
 
@@ -265,7 +267,7 @@ func (w *world) client(s *side) mono.Time {
 			break
 		}
 	}
-	if s.toSend == 0 && !s.conn.fin {
+	if s.toSend == 0 && !s.conn.fin && !w.open {
 		s.conn.CloseWrite()
 	}
 	for !s.ended && w.now >= s.pause && s.conn.Readable() {
@@ -341,6 +343,10 @@ func (w *world) step() {
 	}
 	for _, s := range w.sides {
 		s.conn.OnTimeout(w.now)
+		if p := s.conn.Pack(); p != "" {
+			s.conn = p.Unpack(s.conn.p)
+			w.packs++
+		}
 	}
 }
 
