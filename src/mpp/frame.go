@@ -47,6 +47,7 @@ const (
 	CodeRefused  Code = 4 // this router may not have one more
 	CodeProtocol Code = 5 // a frame made no sense
 	CodeLost     Code = 6 // no subflow for too long
+	CodeNoMemory Code = 7 // the memory for connections does not hold one more
 )
 
 // String says the code in words.
@@ -64,6 +65,8 @@ func (c Code) String() string {
 		return "the other side sent something that makes no sense"
 	case CodeLost:
 		return "all ways to the other side were lost"
+	case CodeNoMemory:
+		return "refused: the memory for connections over several links is used up"
 	}
 	return "reset for an unknown reason"
 }

@@ -73,7 +73,7 @@ func TestWindowAfterPressure(t *testing.T) {
 	if c.window != initialWindow {
 		t.Fatalf("a window of %d", c.window)
 	}
-	var others [][]byte
+	var others []*[pieceBytes]byte
 	for pool.fill() < poolPressure+0.1 {
 		others = append(others, pool.get(true))
 	}

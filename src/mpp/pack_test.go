@@ -107,7 +107,7 @@ func TestPackNot(t *testing.T) {
 func TestReserve(t *testing.T) {
 	const limit = 64 * BlockBytes
 	p := NewPool(limit)
-	if p.Reserve(limit) || p.Used() != 0 || p.Reserved() != 0 {
+	if p.Reserve(limit) || p.Used() != 0 || p.Carried() != 0 {
 		t.Error("all of it was given away")
 	}
 	c := NewConn(1, Params{MID: 1, Pool: p})
@@ -119,18 +119,38 @@ func TestReserve(t *testing.T) {
 			t.Fatal("refused below the bound")
 		}
 	}
-	if p.Reserve(1) || p.Reserved() != 48*BlockBytes || p.Used() != p.Reserved() {
-		t.Errorf("%d of %d bytes are reserved, %d used", p.Reserved(), limit, p.Used())
+	if p.Reserve(1) || p.Carried() != 0 || p.Used() != 48*BlockBytes {
+		t.Errorf("%d of %d bytes are used, %d carried", p.Used(), limit, p.Carried())
 	}
-	if n, err := c.Write(1, make([]byte, 2*minWindow)); n != 2*minWindow || err != nil {
+	if n, err := c.Write(1, make([]byte, initialWindow)); n != initialWindow || err != nil {
 		t.Error(n, err)
+	}
+	other := NewConn(1, Params{MID: 2, Pool: p})
+	for at := uint64(0); p.fill() <= poolPressure; at += BlockBytes {
+		if other.in.put(at, make([]byte, BlockBytes)) == 0 {
+			t.Fatal("there was less than is not reserved")
+		}
+	}
+	if p.Used() > limit {
+		t.Errorf("%d bytes of %d", p.Used(), limit)
 	}
 	if c.Room() != 0 {
 		t.Errorf("room for %d bytes under pressure", c.Room())
 	}
 	c.Close()
+	other.Close()
 	p.Return(48 * BlockBytes)
-	if p.Used() != 0 || p.Reserved() != 0 {
+	p.Charge(2 * limit)
+	if p.fill() != 0 || p.Carried() != 0 || p.Used() != 2*limit {
+		t.Errorf("%d bytes carried of what was charged", p.Carried())
+	}
+	last := buffer{pool: p}
+	if n := last.put(0, make([]byte, limit)); n < minWindow || n > minWindow+pieceBytes {
+		t.Errorf("%d bytes of the least window", n)
+	}
+	last.drop()
+	p.Charge(-2 * limit)
+	if p.Used() != 0 || p.Carried() != 0 {
 		t.Errorf("%d bytes are still in use", p.Used())
 	}
 }

@@ -3,8 +3,10 @@ package mpp
 import "time"
 
 const (
-	// BlockBytes is the unit of buffers, and the most payload of a frame.
+	// BlockBytes is the most payload of a frame.
 	BlockBytes = 16 << 10
+	// pieceBytes is the unit of buffers: of many connections that keep little each, half of it is empty.
+	pieceBytes = 4 << 10
 	// MaxRecord bounds the plaintext of a record: one full data frame, and acknowledgement, reset and pings before it.
 	MaxRecord = BlockBytes + 2048
 	// minChunk is one packet on most paths: less costs more in headers than it gains in delay.
@@ -14,13 +16,15 @@ const (
 	// initialWindow is how much may be under way to a receiver that has said nothing yet.
 	initialWindow = 128 << 10
 	// minWindow is what a connection keeps under pressure.
-	minWindow = 16 << 10
+	minWindow = 8 << 10
 	// windowGain is how many round trips of data the window holds: what is held up by the slowest, what goes on
 	// meanwhile, and room to grow.
 	windowGain = 2.5
 	// poolPressure is the fill of the pool above which windows shrink, poolPlenty below which they may grow.
 	poolPressure = 0.75
 	poolPlenty   = 0.5
+	// leastCarried is the part of the pool that is for what connections carry in any case.
+	leastCarried = 8
 	// poolReserved is the most of the pool that may be reserved: the rest is for what connections carry.
 	poolReserved = 0.75
 	// firstFlight is what a subflow gets before anything is known of it, and floorFlight what it always may have.

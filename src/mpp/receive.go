@@ -152,10 +152,10 @@ func (c *Conn) grow(now mono.Time) {
 		switch fill := c.p.Pool.fill(); {
 		case fill > poolPressure:
 			c.window = max(minWindow, c.window/2)
-		case want > c.window && fill < poolPlenty:
-			c.window = min(want, 2*c.window, c.p.MaxBuffer)
 		case c.window < initialWindow && fill < poolPlenty:
 			c.window = initialWindow
+		case want > c.window && fill < poolPlenty:
+			c.window = min(want, 2*c.window, c.p.MaxBuffer)
 		}
 		if span >= 4*often || c.window >= want {
 			c.meter = meter{now, c.read}

@@ -11,8 +11,8 @@ func (c *Conn) Rest() {
 		c.held = nil
 	}
 	for _, b := range []*buffer{&c.out, &c.in} {
-		if b.held == 0 && len(b.blocks) == 0 {
-			b.blocks = nil
+		if b.held == 0 && len(b.pieces) == 0 {
+			b.pieces = nil
 		}
 	}
 	for _, s := range c.subs {

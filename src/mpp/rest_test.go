@@ -22,7 +22,7 @@ func TestRestFrees(t *testing.T) {
 		}
 		s.conn.Rest()
 		c := s.conn
-		n := cap(c.segs) + cap(c.spare) + cap(c.ranges) + cap(c.progress) + cap(c.held) + cap(c.in.blocks) + cap(c.out.blocks)
+		n := cap(c.segs) + cap(c.spare) + cap(c.ranges) + cap(c.progress) + cap(c.held) + cap(c.in.pieces) + cap(c.out.pieces)
 		if c.frame != nil {
 			n++
 		}

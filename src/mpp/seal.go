@@ -61,9 +61,14 @@ func (s Secret) Server(ticket uint64) (*Sealer, *Opener, error) {
 func (s Secret) subflow(ticket uint64, out, in string) (*Sealer, *Opener, error) {
 	var number [8]byte
 	binary.BigEndian.PutUint64(number[:], ticket)
-	seal := &Sealer{guard: guard{suite: s.suite, secret: derive(s.key, out+string(number[:]))}}
-	open := &Opener{guard: guard{suite: s.suite, secret: derive(s.key, in+string(number[:]))}}
-	return seal, open, errors.Join(seal.ready(), open.ready())
+	ends := &struct { // one piece of memory
+		seal Sealer
+		open Opener
+	}{
+		Sealer{guard{suite: s.suite, secret: derive(s.key, out+string(number[:]))}},
+		Opener{guard{suite: s.suite, secret: derive(s.key, in+string(number[:]))}},
+	}
+	return &ends.seal, &ends.open, errors.Join(ends.seal.ready(), ends.open.ready())
 }
 
 // guard protects one direction of a subflow. Its keys, which are large, are made of the secret when they are needed.

@@ -16,10 +16,15 @@ import (
 // Safe for concurrent use, but Slim.
 type Conn struct {
 	mu     sync.Mutex
-	full   full // nil: slim
-	raw    syscall.RawConn
-	fd     int // while it is slim
+	open   *open // nil: slim
+	fd     int32 // while it is slim
 	closed bool
+}
+
+// open is a connection as it is used.
+type open struct {
+	full
+	raw syscall.RawConn
 }
 
 // full is a connection that can be waited for: *net.TCPConn, *os.File.
@@ -35,9 +40,8 @@ type full interface {
 
 // NewConn returns a connection that is not slim. The TCP connection is the Conn's from now on.
 func NewConn(tcp *net.TCPConn) *Conn {
-	c := &Conn{full: tcp}
-	c.raw, _ = tcp.SyscallConn() // it fails for a connection that is none
-	return c
+	raw, _ := tcp.SyscallConn() // it fails for a connection that is none
+	return &Conn{open: &open{tcp, raw}}
 }
 
 // Slim makes the connection slim. Nobody may be reading, writing or parked with it meanwhile: call it before Park. After an
@@ -48,12 +52,12 @@ func (c *Conn) Slim(l *Lot) error {
 	if c.closed {
 		return net.ErrClosed
 	}
-	if c.full == nil {
+	if c.open == nil {
 		return nil
 	}
 	fd := -1
 	var err error
-	failed := c.raw.Control(func(own uintptr) {
+	failed := c.open.raw.Control(func(own uintptr) {
 		if fd, err = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 0); err == nil {
 			l.forget(int(own)) // else it would stay in the set for as long as the copy lives
 		}
@@ -61,8 +65,8 @@ func (c *Conn) Slim(l *Lot) error {
 	if err = errors.Join(failed, err); err != nil {
 		return err
 	}
-	err = c.full.Close()
-	c.full, c.raw, c.fd = nil, nil, fd
+	err = c.open.Close()
+	c.open, c.fd = nil, int32(fd)
 	return err
 }
 
@@ -70,25 +74,25 @@ func (c *Conn) Slim(l *Lot) error {
 func (c *Conn) IsSlim() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.full == nil && !c.closed
+	return c.open == nil && !c.closed
 }
 
 // whole makes the connection one that can be waited for.
-func (c *Conn) whole() (full, syscall.RawConn, error) {
+func (c *Conn) whole() (*open, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		return nil, nil, net.ErrClosed
+		return nil, net.ErrClosed
 	}
-	if c.full == nil {
+	if c.open == nil {
 		f := os.NewFile(uintptr(c.fd), "")
 		raw, err := f.SyscallConn()
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		c.full, c.raw = f, raw
+		c.open = &open{f, raw}
 	}
-	return c.full, c.raw, nil
+	return c.open, nil
 }
 
 // Close closes the connection; who reads or writes fails.
@@ -99,10 +103,10 @@ func (c *Conn) Close() error {
 		return net.ErrClosed
 	}
 	c.closed = true
-	if c.full == nil {
-		return unix.Close(c.fd)
+	if c.open == nil {
+		return unix.Close(int(c.fd))
 	}
-	return c.full.Close()
+	return c.open.Close()
 }
 
 // told is an error as those of net are.
@@ -120,7 +124,7 @@ func (c *Conn) told(err error) error {
 
 // Read implements io.Reader.
 func (c *Conn) Read(p []byte) (int, error) {
-	f, _, err := c.whole()
+	f, err := c.whole()
 	if err != nil {
 		return 0, err
 	}
@@ -130,7 +134,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 
 // Write implements io.Writer.
 func (c *Conn) Write(p []byte) (int, error) {
-	f, _, err := c.whole()
+	f, err := c.whole()
 	if err != nil {
 		return 0, err
 	}
@@ -159,7 +163,7 @@ func (c *Conn) option(f func(fd int) error) (err error) {
 
 // SetDeadline, SetReadDeadline and SetWriteDeadline bound what waits, as with net.Conn.
 func (c *Conn) SetDeadline(t time.Time) error {
-	f, _, err := c.whole()
+	f, err := c.whole()
 	if err != nil {
 		return err
 	}
@@ -168,7 +172,7 @@ func (c *Conn) SetDeadline(t time.Time) error {
 
 // SetReadDeadline bounds reading.
 func (c *Conn) SetReadDeadline(t time.Time) error {
-	f, _, err := c.whole()
+	f, err := c.whole()
 	if err != nil {
 		return err
 	}
@@ -177,7 +181,7 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 
 // SetWriteDeadline bounds writing.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
-	f, _, err := c.whole()
+	f, err := c.whole()
 	if err != nil {
 		return err
 	}
@@ -211,8 +215,10 @@ func (c *Conn) address(ask func(fd int) (unix.Sockaddr, error)) net.Addr {
 func (c *Conn) MultipathTCP() (bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if tcp, ok := c.full.(*net.TCPConn); ok {
-		return tcp.MultipathTCP()
+	if c.open != nil {
+		if tcp, ok := c.open.full.(*net.TCPConn); ok {
+			return tcp.MultipathTCP()
+		}
 	}
 	return false, nil
 }
@@ -236,27 +242,27 @@ func (r *rawConn) Control(f func(fd uintptr)) error {
 	switch {
 	case c.closed:
 		return net.ErrClosed
-	case c.full == nil:
+	case c.open == nil:
 		f(uintptr(c.fd))
 		return nil
 	}
-	return c.raw.Control(f)
+	return c.open.raw.Control(f)
 }
 
 // Read implements syscall.RawConn.
 func (r *rawConn) Read(f func(fd uintptr) (done bool)) error {
-	_, raw, err := (*Conn)(r).whole()
+	o, err := (*Conn)(r).whole()
 	if err != nil {
 		return err
 	}
-	return (*Conn)(r).told(raw.Read(f))
+	return (*Conn)(r).told(o.raw.Read(f))
 }
 
 // Write implements syscall.RawConn.
 func (r *rawConn) Write(f func(fd uintptr) (done bool)) error {
-	_, raw, err := (*Conn)(r).whole()
+	o, err := (*Conn)(r).whole()
 	if err != nil {
 		return err
 	}
-	return (*Conn)(r).told(raw.Write(f))
+	return (*Conn)(r).told(o.raw.Write(f))
 }

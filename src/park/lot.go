@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -21,8 +22,18 @@ import (
 // nothing, or has waited long enough.
 const lookTime = time.Second
 
+// tick is what times are counted in, so that they take little room.
+const tick = 100 * time.Millisecond
+
+// wakeSteps is in how many parts, of wakeLeast at least, those are woken, over the time until the next look, whose time has come:
+// they have work to do, and all at once would need memory for all.
+const (
+	wakeSteps = 50
+	wakeLeast = 16
+)
+
 // maxEvents is how many events are taken from the kernel at a time.
-const maxEvents = 128
+const maxEvents = 64
 
 // Waker is who goes on when something has come.
 type Waker interface {
@@ -50,7 +61,7 @@ type Lot struct {
 type spot struct {
 	conn  syscall.RawConn
 	waker Waker  // nil: free
-	until int64  // in nanoseconds after the lot's begin; 0: never
+	until uint32 // in ticks after the lot's begin; 0: never
 	turn  uint32 // tells those apart who had it
 }
 
@@ -115,10 +126,7 @@ func (l *Lot) Park(conn syscall.RawConn, until time.Time, w Waker) (Ticket, erro
 		return 0, fmt.Errorf("park connection: %w", err)
 	}
 	l.free = l.free[:len(l.free)-1]
-	s.conn, s.waker, s.until = conn, w, 0
-	if !until.IsZero() {
-		s.until = max(1, int64(until.Sub(l.begin)))
-	}
+	s.conn, s.waker, s.until = conn, w, l.after(until)
 	l.taken++
 	if l.timer == nil {
 		l.timer = time.AfterFunc(lookTime, l.lookAgain)
@@ -148,19 +156,51 @@ func (l *Lot) Leave(t Ticket) bool {
 	return l.vacate(t) != nil
 }
 
+// Has reports whether who parked is still there: not left, and not woken.
+func (l *Lot) Has(t Ticket) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.spotOf(t) != nil
+}
+
+// Until has who parked be woken at a time at the latest (zero: never), instead of what was said before; false if who parked is not
+// there any more.
+func (l *Lot) Until(t Ticket, until time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.spotOf(t)
+	if s != nil {
+		s.until = l.after(until)
+	}
+	return s != nil
+}
+
+// spotOf is the spot of who parked; nil if that is not there any more. With the lock held.
+func (l *Lot) spotOf(t Ticket) *spot {
+	at := uint64(t >> 32)
+	if t == 0 || at >= uint64(len(l.spots)) || l.spots[at].waker == nil || l.spots[at].turn != uint32(t) {
+		return nil
+	}
+	return &l.spots[at]
+}
+
+// after is a time as spots have it.
+func (l *Lot) after(t time.Time) uint32 {
+	if t.IsZero() {
+		return 0
+	}
+	return uint32(max(1, (t.Sub(l.begin)+tick-1)/tick))
+}
+
 // vacate frees a spot and returns who had it, nil if it was not this ticket's; with the lock held.
 func (l *Lot) vacate(t Ticket) Waker {
-	at := uint64(t >> 32)
-	if t == 0 || at >= uint64(len(l.spots)) {
+	s := l.spotOf(t)
+	if s == nil {
 		return nil
 	}
-	s := &l.spots[at]
 	w := s.waker
-	if w == nil || s.turn != uint32(t) {
-		return nil
-	}
 	s.conn, s.waker = nil, nil
-	l.free = append(l.free, uint32(at))
+	l.free = append(l.free, uint32(t>>32))
 	l.taken--
 	return w
 }
@@ -185,32 +225,47 @@ func (l *Lot) watch() {
 				w.Wake()
 			}
 		}
+		runtime.Gosched() // to those who were woken: all of a crowd at once would need memory for all
 	}
 }
 
 // Look wakes at once those whose connections were closed, or whose time has come.
 func (l *Lot) Look() {
-	now := int64(time.Since(l.begin))
-	var wake []Waker
+	for _, w := range l.due() {
+		w.Wake()
+	}
+}
+
+// due takes those who are to be woken.
+func (l *Lot) due() (wake []Waker) {
+	now := uint32(time.Since(l.begin) / tick)
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	for at := range l.spots {
 		s := &l.spots[at]
 		if s.waker == nil {
 			continue
 		}
-		if l.over || s.until != 0 && now > s.until || s.conn.Control(func(uintptr) {}) != nil {
+		if l.over || s.until != 0 && now >= s.until || s.conn.Control(func(uintptr) {}) != nil {
 			wake = append(wake, l.vacate(Ticket(uint64(at)<<32|uint64(s.turn))))
 		}
 	}
-	l.mu.Unlock()
-	for _, w := range wake {
-		w.Wake()
-	}
+	return wake
 }
 
 // lookAgain is Look for as long as somebody is parked.
 func (l *Lot) lookAgain() {
-	l.Look()
+	wake := l.due()
+	each := max(len(wake)/wakeSteps, wakeLeast)
+	for len(wake) > 0 {
+		n := min(len(wake), each)
+		for _, w := range wake[:n] {
+			w.Wake()
+		}
+		if wake = wake[n:]; len(wake) > 0 {
+			time.Sleep(lookTime / wakeSteps)
+		}
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.taken == 0 || l.over {

@@ -70,7 +70,7 @@ func initiatorParams(cfg *config.Config, to config.Remote) handshake.InitiatorPa
 // farOf finds the remote that ends a route's streams.
 func (l *localProxy) farOf(route *config.Route) (*far, error) {
 	if route.Remote == "" || route.Remote == l.portal.remote.Name {
-		return &far{name: l.portal.remote.Name, client: l.client}, nil
+		return l.near, nil
 	}
 	remotes := l.portal.run.configuration().EnabledRemotes()
 	i := slices.IndexFunc(remotes, func(r config.Remote) bool { return r.Name == route.Remote })
@@ -108,15 +108,6 @@ func (l *localProxy) closeClients() error {
 		f.client.Close()
 	}
 	return nil
-}
-
-// allStreams describes the streams to all remotes; with the lock held.
-func (l *localProxy) allStreams() []streams.Info {
-	all := l.client.Streams()
-	for _, f := range l.others {
-		all = append(all, f.client.Streams()...)
-	}
-	return all
 }
 
 // errStranger means that an initiation is not of a router that may use the proxy.

@@ -26,6 +26,28 @@ func TestTidier(t *testing.T) {
 	}
 }
 
+// TestLoose: what is free is given back now and then while nothing changes, if it is much.
+func TestLoose(t *testing.T) {
+	var d tidier
+	given := 0
+	for look := range 5 * looseLooks {
+		free := uint64(looseBytes - 1)
+		if look >= looseLooks {
+			free++
+		}
+		parked := 1000
+		if look >= 4*looseLooks {
+			parked = 1000 + 9000*((look+1)%2) // they come and go
+		}
+		if !d.due(parked) && d.loose(free) {
+			given++
+		}
+	}
+	if given != 3 {
+		t.Errorf("given back %d times, want 3", given)
+	}
+}
+
 // TestPercentFor: the more is in use, the less may gather beside it, within bounds.
 func TestPercentFor(t *testing.T) {
 	for used, want := range map[uint64]int{0: proxyGC, mebibyte: proxyGC, 12 * mebibyte: proxyGC, 24 * mebibyte: 25, 400 * mebibyte: leastGC} {
@@ -43,7 +65,7 @@ func TestKeepTidy(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		over := make(chan error, 1)
 		go func() { over <- keepTidy(ctx, func() int { return int(parked.Load()) }) }()
-		for _, step := range []struct{ parked, want int }{{0, 100}, {1000, 100}, {1000, 0}} {
+		for _, step := range []struct{ parked, want int }{{0, 100}, {1000, 0}, {1000, 0}, {0, proxyGC}} {
 			parked.Store(int64(step.parked))
 			time.Sleep(tidyLook + time.Millisecond)
 			synctest.Wait()

@@ -33,12 +33,14 @@ type localProxy struct {
 	set    proxySet     // of the socks sections
 	leader *proxyServer // which connections of the LAN are led to; under mu
 	client *streams.Client
+	near   *far // the session's remote, as the end of streams
 	pool   *mpp.Pool
 	direct socks.Direct
 	root   *session.Keys // whose export the client has; the loop's
 	mu     sync.Mutex
-	who    map[uint64]whose // by MID
-	alive  int              // how many of them lived when that was looked at; under mu
+	who    map[uint64]whose          // by MID
+	ways   map[directWay]streams.Way // under mu
+	alive  int                       // how many of them lived when that was looked at; under mu
 	counts struct{ multipath, plain, tunnelled, fallbacks, retries, mptcp atomic.Uint64 }
 	why    string          // of the last fallback, under mu
 	others map[string]*far // remotes that have no session, by name; under mu
@@ -61,6 +63,7 @@ func (r *local) startProxy() *localProxy {
 	l.direct.Names = ledInside
 	l.set = proxySet{run: p, make: l.server}
 	l.client = l.newClient(r.remote)
+	l.near = &far{name: r.remote.Name, client: l.client}
 	p.atEnd(l.closeClients)
 	l.follow(p.cfg)
 	p.group.start(funcTask{"links of the proxy", l.followLinks})
@@ -85,22 +88,20 @@ func (l *localProxy) status() *stats.Proxy {
 	out := &sums
 	out.Multipath, out.Plain, out.Fallbacks = l.counts.multipath.Load(), l.counts.plain.Load(), l.counts.fallbacks.Load()
 	out.Tunnelled, out.Retries, out.MPTCP = l.counts.tunnelled.Load(), l.counts.retries.Load(), l.counts.mptcp.Load()
-	out.MemoryBytes, out.MemoryLimitBytes, out.Streams = l.pool.Used(), l.pool.Limit(), []stats.ProxyStream{}
+	out.MemoryBytes, out.MemoryUsedBytes, out.MemoryLimitBytes = l.pool.Carried(), l.pool.Used(), l.pool.Limit()
+	out.Streams = []stats.ProxyStream{}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	alive := make(map[uint64]whose)
 	out.FallbackWhy = l.why
-	for _, info := range l.allStreams() {
-		who, ok := l.who[info.MID]
-		if !ok {
-			continue // a test of our own
+	l.forgetEnded()
+	for mid, who := range l.who {
+		if len(out.Streams) == shownStreams {
+			break
 		}
-		alive[info.MID] = who
-		if len(out.Streams) < shownStreams {
+		if info, ok := who.far.client.Info(mid); ok {
 			out.Streams = append(out.Streams, streamStatus(info, who.shown))
 		}
 	}
-	l.who, l.alive = alive, len(alive)
 	for _, s := range servers {
 		out.Streams = append(out.Streams, s.direct(shownStreams-len(out.Streams))...)
 	}

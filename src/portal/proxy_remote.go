@@ -196,7 +196,8 @@ func (x *remoteProxy) status() *stats.Proxy {
 	out.Clients += n.Active
 	out.Failed += n.Refused
 	out.Multipath, out.Subflows, out.RefusedSubflows, out.ReplayedSubflows = n.Streams, n.Subflows, n.Strangers, n.Replayed
-	out.MemoryBytes, out.MemoryLimitBytes, out.Streams = x.pool.Used(), x.pool.Limit(), []stats.ProxyStream{}
+	out.MemoryBytes, out.MemoryUsedBytes, out.MemoryLimitBytes = x.pool.Carried(), x.pool.Used(), x.pool.Limit()
+	out.Streams = []stats.ProxyStream{}
 	for _, info := range x.server.Streams(shownStreams) {
 		out.Streams = append(out.Streams, streamStatus(info, [2]string{}))
 	}

@@ -39,7 +39,7 @@ func (l *localProxy) waysTo(ctx context.Context, to *far, route *config.Route) (
 		least := slices.MinFunc(links, func(a, b knownLink) int { return a.metric - b.metric }).metric
 		for _, k := range links {
 			if k.metric == least {
-				out = append(out, k.direct(k.name))
+				out = append(out, l.directly(k, k.name))
 			}
 		}
 		return out
@@ -88,7 +88,7 @@ func (l *localProxy) way(via config.Via, links []knownLink) (streams.Way, bool) 
 		link = links[i]
 	}
 	if len(hops) == 0 {
-		return link.direct(via.String()), true
+		return l.directly(link, via.String()), true
 	}
 	dial, server := link.dial(hops[0].At.String()), socks.FromAddrPort(link.endpoint)
 	return streams.Way{Name: via.String(), Dial: func(ctx context.Context) (net.Conn, error) {
@@ -127,6 +127,30 @@ func (l *localProxy) linksTo(ctx context.Context, to *far) (out []knownLink) {
 	return out
 }
 
+// keptWays is how many ways are remembered, so that all streams over one share what is known of it.
+const keptWays = 64
+
+// directWay names one.
+type directWay struct {
+	link knownLink
+	name string
+}
+
+// directly is the way to the server over a link alone.
+func (l *localProxy) directly(k knownLink, name string) streams.Way {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	way, ok := l.ways[directWay{k, name}]
+	if !ok {
+		if len(l.ways) >= keptWays || l.ways == nil {
+			l.ways = make(map[directWay]streams.Way)
+		}
+		way = k.direct(name)
+		l.ways[directWay{k, name}] = way
+	}
+	return way
+}
+
 // direct is the way to the server over the link alone. Some such subflows are set up in advance.
 func (k knownLink) direct(name string) streams.Way {
 	to := k.endpoint.String()
@@ -149,13 +173,8 @@ const manyStreams = 1000
 
 // forgetEnded forgets whose the streams were that have ended; with the lock held.
 func (l *localProxy) forgetEnded() {
-	alive := make(map[uint64]whose)
-	for _, info := range l.allStreams() {
-		if w, ok := l.who[info.MID]; ok {
-			alive[info.MID] = w
-		}
-	}
-	l.who, l.alive = alive, len(alive)
+	maps.DeleteFunc(l.who, func(mid uint64, w whose) bool { return !w.far.client.Alive(mid) })
+	l.alive = len(l.who)
 }
 
 // followLinks lets streams use links that came up after they began.

@@ -177,7 +177,7 @@ func awaitIdle(connections, others int, pools ...*mpp.Pool) {
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
 		used := 0
 		for _, p := range pools {
-			used += p.Used()
+			used += p.Carried()
 		}
 		if used == 0 && runtime.NumGoroutine()-others <= connections/idlers {
 			return

@@ -63,12 +63,12 @@ func Relay(a, b Stream, idle time.Duration) (up, down uint64) {
 // direction in which nothing moves.
 func Begin(lot *park.Lot, a, b Stream, idle time.Duration, done func(up, down uint64)) {
 	r := &relay{lot: lot, idle: idle, start: time.Now(), done: done, sides: [2]side{sideOf(a), sideOf(b)}}
-	if r.sides[0].tcp == nil && r.sides[1].tcp == nil {
+	if r.sides[0].tcp() == nil && r.sides[1].tcp() == nil {
 		r.lot = nil // nobody would look at the clock
 	}
 	r.left.Store(2)
 	for i := range r.ways {
-		r.ways[i] = direction{relay: r, to: &r.sides[1-i], from: &r.sides[i], size: slowBytes, fluent: 1}
+		r.ways[i].relay = r
 		go r.ways[i].run()
 	}
 }
@@ -87,15 +87,14 @@ type relay struct {
 }
 
 // side is one of the two streams.
-type side struct {
-	Stream
-	tcp *park.Conn // nil: another kind
-}
+type side struct{ Stream }
 
-func sideOf(s Stream) side {
-	s = Slimmable(s)
-	tcp, _ := s.(*park.Conn)
-	return side{Stream: s, tcp: tcp}
+func sideOf(s Stream) side { return side{Slimmable(s)} }
+
+// tcp is the TCP connection; nil if it is another kind of stream.
+func (s side) tcp() *park.Conn {
+	tcp, _ := s.Stream.(*park.Conn)
+	return tcp
 }
 
 // Slimmable makes a TCP connection one that takes little memory while it is relayed and nothing moves; others are returned
@@ -108,12 +107,12 @@ func Slimmable(s Stream) Stream {
 }
 
 // broken reports that a side has failed, rather than ended.
-func (s *side) broken() bool {
+func (s side) broken() bool {
 	if f, ok := s.Stream.(Failer); ok {
 		return f.Err() != nil
 	}
-	failed := false
-	return s.tcp != nil && (s.tcp.Raw().Control(func(fd uintptr) { failed = polled(fd, 0) }) != nil || failed)
+	failed, tcp := false, s.tcp()
+	return tcp != nil && (tcp.Raw().Control(func(fd uintptr) { failed = polled(fd, 0) }) != nil || failed)
 }
 
 // errIdle means that nothing moved for too long, errGone that the other side, which nobody was reading from, has failed.
@@ -125,8 +124,8 @@ var (
 // run moves one direction, until nothing comes for a while, or to its end, which it tells the other side.
 func (d *direction) run() {
 	d.awake()
-	if d.to.tcp != nil {
-		_ = d.to.tcp.SetWriteDeadline(time.Now().Add(stallLook)) // it fails if it is closed, as will all else
+	if d.to().tcp() != nil {
+		_ = d.to().tcp().SetWriteDeadline(time.Now().Add(stallLook)) // it fails if it is closed, as will all else
 	}
 	for {
 		n, err := d.move()
@@ -136,7 +135,7 @@ func (d *direction) run() {
 			d.patience = min(2*d.patience, lastPatience)
 		}
 		if err == nil && n == 0 {
-			_ = d.to.CloseWrite()
+			_ = d.to().CloseWrite()
 			d.end()
 			return
 		}
@@ -149,8 +148,8 @@ func (d *direction) run() {
 		}
 	}
 	// It failed: the other direction ends too, and both clients see a reset where that is what happened.
-	abort(d.to.Stream)
-	abort(d.from.Stream)
+	abort(d.to().Stream)
+	abort(d.from().Stream)
 	d.rouse()
 	d.end()
 }
@@ -170,16 +169,31 @@ func (r *relay) expired() bool { return time.Since(r.start)-time.Duration(r.acti
 // direction is one of the two ways bytes go.
 type direction struct {
 	*relay
-	to, from *side
-	total    uint64        // bytes so far
+	total   uint64      // bytes so far
+	parked  park.Ticket // see resting; 0: it is not parked
+	resting bool        // until something comes; under the relay's lock, as parked
+	*pace               // nil while it rests
+}
+
+// pace is what a direction has while something moves.
+type pace struct {
 	reads    time.Duration // the read deadline that is set, after the relay's start
-	size     int32         // how much is copied at a time
-	fluent   uint32        // how often the target has taken all that it was given, without being waited for
-	portion  int32         // how much is spliced at a time: what this machine does in a moment
+	patience time.Duration // see rest
+	size     int           // how much is copied at a time
+	fluent   uint          // how often the target has taken all that it was given, without being waited for
+	portion  int           // how much is spliced at a time: what this machine does in a moment
 	copies   bool          // the kernel does not splice these two
-	resting  bool          // until something comes; under the relay's lock, as parked
-	patience time.Duration
-	parked   park.Ticket // see resting; 0: it is not parked
+}
+
+// from is where the bytes come from, and to where they go.
+func (d *direction) from() side { return d.sides[d.number()] }
+func (d *direction) to() side   { return d.sides[1-d.number()] }
+
+func (d *direction) number() int {
+	if d == &d.ways[1] {
+		return 1
+	}
+	return 0
 }
 
 // move waits until there is something, and moves what has come; none and no error mean the end. os.ErrDeadlineExceeded
@@ -192,18 +206,18 @@ func (d *direction) move() (int, error) {
 	}
 	if now := time.Since(d.start); d.reads-now < wait/2 {
 		d.reads = now + wait
-		if err := d.from.SetReadDeadline(d.start.Add(d.reads)); err != nil {
+		if err := d.from().SetReadDeadline(d.start.Add(d.reads)); err != nil {
 			return 0, err
 		}
 	}
 	switch {
-	case d.to.tcp != nil && d.from.tcp != nil && !d.copies:
+	case d.to().tcp() != nil && d.from().tcp() != nil && !d.copies:
 		n, err := d.splice()
 		if d.copies = errors.Is(err, errNoSplice); !d.copies && !errors.Is(err, errNoPipe) {
 			return n, err
 		}
-	case d.from.tcp == nil:
-		if w, ok := d.from.Stream.(Waiter); ok {
+	case d.from().tcp() == nil:
+		if w, ok := d.from().Stream.(Waiter); ok {
 			if err := w.WaitReadable(); err != nil {
 				return 0, err
 			}
@@ -213,7 +227,7 @@ func (d *direction) move() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	buf, n, err := d.from.fetch(room)
+	buf, n, err := d.from().fetch(room)
 	if buf == nil {
 		return 0, err
 	}
@@ -229,16 +243,16 @@ func (d *direction) move() (int, error) {
 
 // room waits until the target takes something, and says how much should be read for it.
 func (d *direction) room() (int, error) {
-	if d.to.tcp != nil {
+	if d.to().tcp() != nil {
 		switch {
 		case d.fluent == 0:
 			d.size = slowBytes
 		case d.fluent%slowChunks == 0:
-			d.size = int32(d.to.portion())
+			d.size = d.to().portion()
 		}
-		return int(d.size), d.roomy()
+		return d.size, d.roomy()
 	}
-	room, ok := d.to.Stream.(Roomer)
+	room, ok := d.to().Stream.(Roomer)
 	if !ok {
 		return copyBytes, nil
 	}
@@ -252,9 +266,9 @@ func (d *direction) room() (int, error) {
 
 // portion is how much a TCP connection takes at once that says it has room: that is when a third is free of what it may
 // hold, and bytes take up to twice their length.
-func (s *side) portion() int {
+func (s side) portion() int {
 	holds := 0
-	_ = s.tcp.Raw().Control(func(fd uintptr) { holds, _ = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF) }) // if not: 0
+	_ = s.tcp().Raw().Control(func(fd uintptr) { holds, _ = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF) }) // if not: 0
 	return min(max(holds/6, slowBytes), copyBytes)
 }
 
@@ -267,13 +281,13 @@ func (d *direction) patiently(f func() error) error {
 			return err
 		}
 		switch {
-		case d.from.broken():
+		case d.from().broken():
 			return errGone
 		case d.expired():
 			return errIdle
 		}
-		if d.to.tcp != nil {
-			if err := d.to.tcp.SetWriteDeadline(time.Now().Add(stallLook)); err != nil {
+		if d.to().tcp() != nil {
+			if err := d.to().tcp().SetWriteDeadline(time.Now().Add(stallLook)); err != nil {
 				return err
 			}
 		}
@@ -283,7 +297,7 @@ func (d *direction) patiently(f func() error) error {
 // roomy waits until the target's socket has room, and no buffer or pipe waits for it.
 func (d *direction) roomy() error {
 	return d.patiently(func() error {
-		return d.to.tcp.Raw().Write(func(fd uintptr) bool {
+		return d.to().tcp().Raw().Write(func(fd uintptr) bool {
 			if polled(fd, unix.POLLOUT) {
 				return true
 			}
@@ -301,15 +315,15 @@ func (d *direction) write(buf *[copyBytes]byte, n int) (err error) {
 			buffers.Put(buf)
 		}
 	}()
-	if d.to.tcp == nil {
-		_, err = d.to.Write(buf[:n])
+	if d.to().tcp() == nil {
+		_, err = d.to().Write(buf[:n])
 		return err
 	}
 	data := buf[:n]
 	d.fluent++
 	return d.patiently(func() error {
 		var failed error
-		err := d.to.tcp.Raw().Write(func(fd uintptr) bool {
+		err := d.to().tcp().Raw().Write(func(fd uintptr) bool {
 			for len(data) > 0 {
 				n, err := syscall.Write(int(fd), data)
 				switch {
@@ -335,13 +349,13 @@ func (d *direction) write(buf *[copyBytes]byte, n int) (err error) {
 
 // fetch waits until there is something and reads it into a buffer, at most so many bytes; the buffer is the caller's to
 // put back, nil if there is only an error.
-func (s *side) fetch(most int) (buf *[copyBytes]byte, n int, err error) {
-	if s.tcp == nil {
+func (s side) fetch(most int) (buf *[copyBytes]byte, n int, err error) {
+	if s.tcp() == nil {
 		buf = buffers.Get().(*[copyBytes]byte)
 		n, err = s.Read(buf[:most])
 		return buf, n, err
 	}
-	waitErr := s.tcp.Raw().Read(func(fd uintptr) bool {
+	waitErr := s.tcp().Raw().Read(func(fd uintptr) bool {
 		buf = buffers.Get().(*[copyBytes]byte)
 		for {
 			if n, err = syscall.Read(int(fd), buf[:most]); !errors.Is(err, syscall.EINTR) {

@@ -17,20 +17,26 @@ func (d *direction) rest() bool {
 	d.reads, d.patience = 0, 0
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	from, to := d.from().tcp(), d.to().tcp()
 	if other := d.other(); other.resting {
-		d.from.slim(d.lot)
+		slim(from, d.lot)
 		// Where the other direction waits nobody may be slimmed; if it is just being woken, it stays as it is.
-		if d.to.tcp != nil && !d.to.tcp.IsSlim() && d.lot.Leave(other.parked) {
-			d.to.slim(d.lot)
+		if to != nil && !to.IsSlim() && d.lot.Leave(other.parked) {
+			slim(to, d.lot)
 			if !other.park() {
 				other.Wake()
 			}
 		}
 	}
-	if d.from.tcp == nil {
-		r, ok := d.from.Stream.(Rester)
+	if from == nil {
+		r, ok := d.from().Stream.(Rester)
 		d.resting = ok && r.Rest(d)
-	} else if d.resting = d.park(); !d.resting {
+	} else {
+		d.resting = d.park()
+	}
+	if d.resting {
+		d.pace = nil // who is woken from now on waits for the lock
+	} else if from != nil {
 		d.patience = lastPatience // a goroutine waits on
 	}
 	return d.resting
@@ -39,22 +45,17 @@ func (d *direction) rest() bool {
 // park waits for what comes on a TCP connection; with the lock held.
 func (d *direction) park() bool {
 	var err error
-	d.parked, err = d.lot.Park(d.from.tcp.Raw(), d.start.Add(time.Duration(d.active.Load())+d.idle), d)
+	d.parked, err = d.lot.Park(d.from().tcp().Raw(), d.start.Add(time.Duration(d.active.Load())+d.idle), d)
 	return err == nil
 }
 
 // other is the other direction.
-func (d *direction) other() *direction {
-	if d == &d.ways[0] {
-		return &d.ways[1]
-	}
-	return &d.ways[0]
-}
+func (d *direction) other() *direction { return &d.ways[1-d.number()] }
 
 // slim has a TCP connection take little memory; if it cannot, it stays as it is.
-func (s *side) slim(lot *park.Lot) {
-	if s.tcp != nil {
-		_ = s.tcp.Slim(lot)
+func slim(tcp *park.Conn, lot *park.Lot) {
+	if tcp != nil {
+		_ = tcp.Slim(lot)
 	}
 }
 
@@ -66,6 +67,9 @@ func (d *direction) awake() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.resting = false
+	if d.pace == nil {
+		d.pace = &pace{size: slowBytes, fluent: 1}
+	}
 }
 
 // rouse wakes directions that are parked: what they wait for was closed, of which the kernel says nothing. Other streams say

@@ -76,7 +76,7 @@ func (d *direction) splice() (n int, err error) {
 	}
 	var p pipe
 	var failed error
-	err = d.from.tcp.Raw().Read(func(fd uintptr) bool {
+	err = d.from().tcp().Raw().Read(func(fd uintptr) bool {
 		if p, failed = takePipe(); failed != nil {
 			return true
 		}
@@ -101,7 +101,7 @@ func (d *direction) drain(p pipe, left int) error {
 	d.fluent++
 	err := d.patiently(func() error {
 		var failed error
-		err := d.to.tcp.Raw().Write(func(fd uintptr) bool {
+		err := d.to().tcp().Raw().Write(func(fd uintptr) bool {
 			for left > 0 {
 				n, err := d.spliced(p.r, int(fd), left)
 				if errors.Is(err, unix.EAGAIN) {
@@ -130,7 +130,7 @@ func (d *direction) drain(p pipe, left int) error {
 // place, again and again.
 func (d *direction) spliced(from, to, most int) (int, error) {
 	d.portion = max(d.portion, copyBytes)
-	most = min(most, int(d.portion))
+	most = min(most, d.portion)
 	begin := time.Now()
 	for {
 		n, _, errno := unix.RawSyscall6(unix.SYS_SPLICE, uintptr(from), 0, uintptr(to), 0, uintptr(most), unix.SPLICE_F_MOVE|unix.SPLICE_F_NONBLOCK)
@@ -143,7 +143,7 @@ func (d *direction) spliced(from, to, most int) (int, error) {
 		switch took := time.Since(begin); {
 		case took > callTime:
 			d.portion /= 2
-		case took < callTime/2 && int(n) == int(d.portion):
+		case took < callTime/2 && int(n) == d.portion:
 			d.portion = min(2*d.portion, pipeBytes)
 		}
 		return int(n), nil

@@ -32,7 +32,8 @@ type Proxy struct {
 	Subflows         uint64        `json:"subflows"`          // on the server: accepted from its routers
 	RefusedSubflows  uint64        `json:"refused_subflows"`  // on the server: no good hello
 	ReplayedSubflows uint64        `json:"replayed_subflows"` // on the server: copies of earlier ones
-	MemoryBytes      int           `json:"memory_bytes"`      // of streams now
+	MemoryBytes      int           `json:"memory_bytes"`      // that streams hold now of what they carry
+	MemoryUsedBytes  int           `json:"memory_used_bytes"` // beside that, also what streams take by being there
 	MemoryLimitBytes int           `json:"memory_limit_bytes"`
 	Streams          []ProxyStream `json:"streams"` // connections now, at most as many as are of use to people
 }

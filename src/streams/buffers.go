@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"sync"
 	"syscall"
+
+	"mpproxy/src/park"
 )
 
 // smallBuffers hold one record to be written, largeBuffers what is just read, or several records of a subflow that is quick.
@@ -64,13 +66,14 @@ func (k *subflow) send(pool *bufferPool, buf *[]byte, n int) error {
 	return err
 }
 
-// sendNow writes as much as the socket takes at once.
+// sendNow writes as much as the socket takes at once; nothing if it is somebody's who has a say in that.
 func (k *subflow) sendNow(b []byte) (int, error) {
-	if k.raw == nil {
+	c, ok := k.conn.(*park.Conn)
+	if !ok {
 		return 0, nil
 	}
 	w := sending{b: b}
-	failed := k.raw.Write(w.now)
+	failed := c.Raw().Write(w.now)
 	return w.n, errors.Join(failed, w.err)
 }
 

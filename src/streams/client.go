@@ -28,10 +28,12 @@ type Way struct {
 // ErrNoSecret means that there is no session to take keys from.
 var ErrNoSecret = errors.New("open stream: there is no session with the other side")
 
+// ErrNoMemory means that the pool does not hold one more stream.
+var ErrNoMemory = errors.New("open stream: the memory for connections over several links is used up")
+
 // Client opens streams. Make it with NewClient. Safe for concurrent use.
 type Client struct {
-	clock    Clock
-	pool     *mpp.Pool
+	home     home
 	instance uint64
 	count    atomic.Uint32
 	mu       sync.Mutex
@@ -42,19 +44,24 @@ type Client struct {
 	shaken   bool      // the secret is of a handshake of ours, not of a session
 	made     time.Time // when that was
 	doubt    bool      // the server may not know it any more
-	lot      *park.Lot
-	clearing bool // a timer looks for subflows that have waited too long
-	streams  map[*Stream]*course
+	clearing bool      // a timer looks for subflows that have waited too long
+	streams  map[uint64]*Stream
 	shelves  map[string]*shelf
 }
 
 // NewClient returns a client. instance is a random number of this start of the program: MIDs are never used twice.
 func NewClient(clock Clock, pool *mpp.Pool, instance uint32) *Client {
-	return &Client{clock: clock, pool: pool, instance: uint64(instance) << 32, streams: make(map[*Stream]*course), shelves: make(map[string]*shelf)}
+	c := &Client{instance: uint64(instance) << 32, streams: make(map[uint64]*Stream), shelves: make(map[string]*shelf)}
+	c.home = home{clock: clock, pool: pool, opener: true, patience: orphanTime, start: time.Now(), forget: func(mid uint64) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.streams, mid)
+	}}
+	return c
 }
 
 // SetLot has subflows that carry nothing wait in a lot, without a goroutine each. Call it before Open.
-func (c *Client) SetLot(l *park.Lot) { c.lot = l }
+func (c *Client) SetLot(l *park.Lot) { c.home.lot = l }
 
 // SetSecret changes what new subflows are keyed with.
 func (c *Client) SetSecret(s mpp.Secret) {
@@ -63,12 +70,6 @@ func (c *Client) SetSecret(s mpp.Secret) {
 	if !c.has || s.ID() != c.secret.ID() {
 		c.secret, c.has, c.ticket, c.shaken, c.doubt = s, true, 0, false, false
 	}
-}
-
-// course is the ways of a stream: who keeps a subflow over each, and the numbers that were given.
-type course struct {
-	keepers []*keeper
-	ids     atomic.Uint32
 }
 
 // same tells ways apart: the same name may lead over another device now.
@@ -90,17 +91,14 @@ func (c *Client) Open(ways []Way) (*Stream, error) {
 	if !has || len(ways) == 0 {
 		return nil, ErrNoSecret
 	}
-	var s *Stream
-	s = newStream(c.clock, mpp.Params{MID: c.instance | uint64(c.count.Add(1)), Opener: true, Pool: c.pool}, c.lot, orphanTime, func() {
-		c.mu.Lock()
-		delete(c.streams, s)
-		c.mu.Unlock()
-	})
+	s := newStream(&c.home, c.instance|uint64(c.count.Add(1)))
+	if s == nil {
+		return nil, ErrNoMemory
+	}
 	c.mu.Lock()
-	k := &course{}
-	c.streams[s] = k
-	c.extend(s, k, ways)
-	c.mu.Unlock()
+	defer c.mu.Unlock()
+	c.streams[s.mid] = s
+	c.extend(s, ways)
 	return s, nil
 }
 
@@ -109,13 +107,13 @@ func (c *Client) Open(ways []Way) (*Stream, error) {
 func (c *Client) Extend(ways map[uint64][]Way) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for s, k := range c.streams {
-		c.extend(s, k, ways[s.MID()])
+	for mid, s := range c.streams {
+		c.extend(s, ways[mid])
 	}
 }
 
 // extend is Extend for one; with the lock held.
-func (c *Client) extend(s *Stream, k *course, ways []Way) {
+func (c *Client) extend(s *Stream, ways []Way) {
 	for i, w := range ways {
 		missing := 0
 		for _, each := range ways[:i+1] {
@@ -123,32 +121,42 @@ func (c *Client) extend(s *Stream, k *course, ways []Way) {
 				missing++
 			}
 		}
-		for _, each := range k.keepers {
+		for _, each := range s.keepers {
 			if each.way.same(w) {
 				missing--
 			}
 		}
 		if missing > 0 {
-			one := &keeper{c, s, w, &k.ids, firstRedial}
-			k.keepers = append(k.keepers, one)
+			one := &keeper{c, s, w, firstRedial}
+			s.keepers = append(s.keepers, one)
 			go one.run()
 		}
 	}
 }
 
-// Streams describes all streams that live.
-func (c *Client) Streams() []Info {
+// Active is how many streams live.
+func (c *Client) Active() int {
 	c.mu.Lock()
-	var all []*Stream
-	for s := range c.streams {
-		all = append(all, s)
-	}
+	defer c.mu.Unlock()
+	return len(c.streams)
+}
+
+// Alive reports whether the stream of a number lives.
+func (c *Client) Alive(mid uint64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.streams[mid] != nil
+}
+
+// Info describes the stream of a number; false if there is none.
+func (c *Client) Info(mid uint64) (Info, bool) {
+	c.mu.Lock()
+	s := c.streams[mid]
 	c.mu.Unlock()
-	var out []Info
-	for _, s := range all {
-		out = append(out, s.Info())
+	if s == nil {
+		return Info{}, false
 	}
-	return out
+	return s.Info(), true
 }
 
 // keeper has a subflow over a way for as long as the stream lives.
@@ -156,15 +164,14 @@ type keeper struct {
 	client *Client
 	stream *Stream
 	way    Way
-	ids    *atomic.Uint32
 	pause  time.Duration
 }
 
 // run sets the subflow up, as often as it takes, and has it read; once that is over, again goes on.
 func (k *keeper) run() {
 	for {
-		if f := k.client.connect(k.stream, k.way, k.ids); f != nil {
-			f.ended = func() { go k.again(f.heard.Load()) }
+		if f := k.client.connect(k.stream, k.way); f != nil {
+			f.owner = k
 			f.run()
 			return
 		}
@@ -173,6 +180,9 @@ func (k *keeper) run() {
 		}
 	}
 }
+
+// ended implements owner.
+func (k *keeper) ended(heard bool) { go k.again(heard) }
 
 // again follows the subflow's end. If something was heard, the way leads there, whatever ended this subflow.
 func (k *keeper) again(heard bool) {
@@ -186,8 +196,10 @@ func (k *keeper) again(heard bool) {
 
 // wait waits before the next try, ever longer; false: the stream is over.
 func (k *keeper) wait() bool {
+	over := k.stream.hold()
+	defer k.stream.letGo()
 	select {
-	case <-k.stream.over:
+	case <-over:
 		return false
 	case <-time.After(k.pause):
 		k.pause = min(2*k.pause, lastRedial)
@@ -196,20 +208,22 @@ func (k *keeper) wait() bool {
 }
 
 // connect sets one subflow up; nil if that failed, or if the stream has had as many as there are numbers for.
-func (c *Client) connect(s *Stream, w Way, ids *atomic.Uint32) *subflow {
-	if ids.Load() >= math.MaxUint16 {
+func (c *Client) connect(s *Stream, w Way) *subflow {
+	if s.ids.Load() >= math.MaxUint16 {
 		return nil
 	}
 	if k, ok := c.take(w); ok {
-		return c.warmSubflow(s, w, k, ids)
+		return c.warmSubflow(s, w, k)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), dialTime)
 	defer cancel()
 	stop := make(chan struct{})
 	defer close(stop)
+	over := s.hold()
+	defer s.letGo()
 	go func() {
 		select {
-		case <-s.over:
+		case <-over:
 			cancel()
 		case <-stop:
 		}
@@ -221,7 +235,7 @@ func (c *Client) connect(s *Stream, w Way, ids *atomic.Uint32) *subflow {
 	}
 	took := time.Since(begin)
 	hello, seal, open, err := c.introduce(ctx, conn)
-	id := ids.Add(1)
+	id := s.ids.Add(1)
 	if err != nil || id > math.MaxUint16 {
 		conn.Close()
 		return nil

@@ -140,7 +140,7 @@ func unreliable(way Way, rng *rand.Rand, mu *sync.Mutex, died *atomic.Int64) Way
 // late, end early or break off, and compares hashes. MPPROXY_TRANSFERS=10000 makes as many.
 func TestExactOverSockets(t *testing.T) {
 	b := newBed(t, serveJob)
-	b.server.Patience = 5 * time.Second // for those that were broken off while nothing stood
+	b.server.peers["home"].home.patience = 5 * time.Second // for those that were broken off while nothing stood
 	most, _ := strconv.Atoi(os.Getenv("MPPROXY_TRANSFERS"))
 	end := time.Now().Add(exactTime)
 	var died, done, broken, moved atomic.Int64
@@ -180,7 +180,7 @@ func TestExactOverSockets(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	settle(t, func() bool { return b.server.Counts().Active == 0 && len(b.client.Streams()) == 0 })
+	settle(t, func() bool { return b.server.Counts().Active == 0 && b.client.Active() == 0 })
 	if used := b.pools[0].Used() + b.pools[1].Used(); used != 0 {
 		t.Errorf("%d bytes kept", used)
 	}

@@ -11,7 +11,6 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -61,6 +60,11 @@ func newBed(t testing.TB, handle func(*Stream)) *bed {
 	}()
 	t.Cleanup(func() { cancel(); <-done })
 	return b
+}
+
+// carries is what both pools hold beside what is reserved for what there is.
+func (b *bed) carries() int {
+	return b.pools[0].Carried() + b.pools[1].Carried()
 }
 
 // newLot is where idle subflows wait.
@@ -128,7 +132,7 @@ func TestRoundTrip(t *testing.T) {
 			roundTrip(t, s, content(n))
 		}
 	}
-	settle(t, func() bool { return b.server.Counts().Active == 0 && len(b.client.Streams()) == 0 })
+	settle(t, func() bool { return b.server.Counts().Active == 0 && b.client.Active() == 0 })
 	if used := b.pools[0].Used() + b.pools[1].Used(); used != 0 {
 		t.Errorf("%d bytes kept", used)
 	}
@@ -242,9 +246,6 @@ type capture struct {
 	sent *bytes.Buffer
 }
 
-// SyscallConn has writes go through Write.
-func (c *capture) SyscallConn() (syscall.RawConn, error) { return nil, errors.ErrUnsupported }
-
 func (c *capture) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	c.sent.Write(p)
@@ -339,7 +340,7 @@ func TestIdleMemory(t *testing.T) {
 		}
 		all = append(all, s)
 	}
-	settle(t, func() bool { return b.pools[0].Used()+b.pools[1].Used() == 0 })
+	settle(t, func() bool { return b.carries() == 0 })
 	runtime.GC()
 	runtime.GC()
 	runtime.ReadMemStats(&after)
@@ -398,14 +399,13 @@ func TestNoNumbersLeft(t *testing.T) {
 		dialled = true
 		return nil, errors.New("refused")
 	}}
-	var ids atomic.Uint32
-	ids.Store(math.MaxUint16 - 1)
-	if b.client.connect(s, way, &ids) != nil || !dialled {
+	s.ids.Store(math.MaxUint16 - 1)
+	if b.client.connect(s, way) != nil || !dialled {
 		t.Error("the last number was not tried")
 	}
 	dialled = false
-	ids.Store(math.MaxUint16)
-	if b.client.connect(s, way, &ids) != nil || dialled {
+	s.ids.Store(math.MaxUint16)
+	if b.client.connect(s, way) != nil || dialled {
 		t.Error("dialled without a number")
 	}
 }

@@ -32,6 +32,12 @@ const (
 	// something comes it is twice as long, up to lastPatience.
 	firstPatience = 50 * time.Millisecond
 	lastPatience  = 2 * time.Second
+	// streamBytes is what a stream takes of the pool for as long as it lives, with one subflow, and subflowBytes what each
+	// further one does: what they take at rest, with what those keep of them who relay them.
+	streamBytes  = 2 << 10
+	subflowBytes = 512
+	// liveBytes is what it takes beside that while it does not rest: stacks above all, keys, timers, the begin of a record.
+	liveBytes = 12 << 10
 	// firstRedial to lastRedial: a way that failed is tried again, ever more seldom.
 	firstRedial = 250 * time.Millisecond
 	lastRedial  = 30 * time.Second

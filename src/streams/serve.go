@@ -57,15 +57,26 @@ func (s *Server) closeAll() {
 // ServeConn serves one connection until its end. Strangers hear nothing.
 func (s *Server) ServeConn(ctx context.Context, conn net.Conn) {
 	conn = slimmable(conn)
-	over := make(chan struct{})
+	over := make(over)
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
-	s.begin(ctx, conn, func() { close(over) })
+	s.begin(ctx, conn, over)
 	<-over
 }
 
+// over is closed at the end of a subflow.
+type over chan struct{}
+
+func (o over) ended(bool) { close(o) }
+
+func tell(o owner) {
+	if o != nil {
+		o.ended(false)
+	}
+}
+
 // begin serves a connection until its end, which it tells, if somebody wants to know, or until nothing comes for a while.
-func (s *Server) begin(ctx context.Context, conn net.Conn, ended func()) {
+func (s *Server) begin(ctx context.Context, conn net.Conn, of owner) {
 	conn = slimmable(conn)
 	s.strangers.enter(conn)
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
@@ -74,7 +85,7 @@ func (s *Server) begin(ctx context.Context, conn net.Conn, ended func()) {
 	s.strangers.leave(conn)
 	if err != nil {
 		_ = conn.Close()
-		tell(ended)
+		tell(of)
 		return
 	}
 	s.counts.subflows.Add(1)
@@ -83,19 +94,13 @@ func (s *Server) begin(ctx context.Context, conn net.Conn, ended func()) {
 		s.counts.refused.Add(1)
 		refuse(conn, k.seal, stream.MID(), mpp.CodeInUse)
 	}
-	if k.ended = ended; !stream.add(k) {
+	if k.owner = of; !stream.add(k) {
 		_ = conn.Close()
-		tell(ended)
+		tell(of)
 		return
 	}
 	if ctx.Err() != nil { // who came while all were being closed has no one else to close it
 		_ = conn.Close()
 	}
 	k.run()
-}
-
-func tell(ended func()) {
-	if ended != nil {
-		ended()
-	}
 }

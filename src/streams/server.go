@@ -62,6 +62,7 @@ type keyed struct {
 
 // peer is one router.
 type peer struct {
+	home      home
 	waiting   int      // subflows without a stream
 	secrets   []uint64 // oldest first
 	streams   map[uint64]*Stream
@@ -97,7 +98,7 @@ func (s *Server) addSecret(k *keyed, made bool) *keyed {
 	}
 	p := s.peers[name]
 	if p == nil {
-		p = &peer{streams: make(map[uint64]*Stream), instances: make(map[uint32]*mpp.Tickets)}
+		p = s.newPeer()
 		s.peers[name] = p
 	}
 	k.of = p
@@ -110,6 +111,16 @@ func (s *Server) addSecret(k *keyed, made bool) *keyed {
 	close(s.fresh)
 	s.fresh = make(chan struct{})
 	return k
+}
+
+func (s *Server) newPeer() *peer {
+	p := &peer{streams: make(map[uint64]*Stream), instances: make(map[uint32]*mpp.Tickets)}
+	p.home = home{clock: s.Clock, pool: s.Pool, lot: s.Lot, patience: s.Patience, start: time.Now(), forget: func(mid uint64) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(p.streams, mid)
+	}}
+	return p
 }
 
 // RemovePeer ends all that a peer has.
@@ -211,7 +222,7 @@ func (s *Server) welcome(ctx context.Context, conn net.Conn) (*subflow, *Stream,
 		return nil, nil, mpp.ErrHello
 	}
 	_ = conn.SetDeadline(time.Time{})
-	k := newSubflow(conn, f.Subflow, conn.RemoteAddr().String(), seal, open)
+	k := newSubflow(conn, f.Subflow, "", seal, open)
 	k.rest = append([]byte(nil), in.b[in.used:in.n]...)
 	k.first = append([]byte(nil), first...)
 	return k, stream, nil
@@ -395,11 +406,10 @@ func (s *Server) stream(ctx context.Context, owner *keyed, mid uint64) (*Stream,
 	if !used.Use(mid & 0xffffffff) {
 		return nil, mpp.CodeGone
 	}
-	stream := newStream(s.Clock, mpp.Params{MID: mid, Pool: s.Pool}, s.Lot, s.Patience, func() {
-		s.mu.Lock()
-		delete(p.streams, mid)
-		s.mu.Unlock()
-	})
+	stream := newStream(&p.home, mid)
+	if stream == nil {
+		return nil, mpp.CodeNoMemory
+	}
 	p.streams[mid] = stream
 	s.counts.streams.Add(1)
 	go s.Handle(ctx, name, stream)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mpproxy/src/engine/mono"
@@ -15,36 +16,61 @@ import (
 // Clock tells the time on a monotonic clock.
 type Clock func() mono.Time
 
-// Stream is one end of a multipath connection. Safe for concurrent use by one reader and one writer.
-type Stream struct {
+// home is what all streams of a client, or of one router at a server, have in common.
+type home struct {
 	clock    Clock
-	mu       sync.Mutex
-	cond     sync.Cond
-	conn     *mpp.Conn
-	subs     []*subflow
-	lot      *park.Lot  // where subflows wait that carry nothing; nil: goroutines wait
-	resting  park.Waker // who is woken when there is something to read; nil: nobody
-	timer    *time.Timer
-	armed    mono.Time
-	orphan   mono.Time     // since when there is no subflow
-	patience time.Duration // without any
-	deadline time.Duration // of Read, after born; 0: none
-	alarm    *time.Timer
-	over     chan struct{} // closed when nothing is to be done any more
-	isOver   bool
-	read     bool   // the client has seen the end
-	ended    func() // called once, when the linger time is over
-	born     time.Time
+	pool     *mpp.Pool
+	lot      *park.Lot // where subflows wait that carry nothing; nil: goroutines wait
+	opener   bool
+	patience time.Duration    // of a stream without any subflow
+	start    time.Time        // what streams count their times from
+	forget   func(mid uint64) // called once for each, when its linger time is over
 }
 
-func newStream(clock Clock, p mpp.Params, lot *park.Lot, patience time.Duration, ended func()) *Stream {
-	now := clock()
-	s := &Stream{clock: clock, conn: mpp.NewConn(now, p), lot: lot, over: make(chan struct{}), ended: ended,
-		orphan: now, patience: patience, born: time.Now()}
-	s.cond.L = &s.mu
-	s.armed = mono.Never
-	s.timer = time.AfterFunc(patience, s.tick)
+// Stream is one end of a multipath connection. Safe for concurrent use by one reader and one writer.
+type Stream struct {
+	*home
+	mid     uint64
+	born    time.Duration // after start
+	mu      sync.Mutex
+	conn    *mpp.Conn  // nil while the stream sleeps
+	packed  mpp.Packed // what there is of conn then
+	live    *live      // nil while it sleeps
+	subs    []*subflow
+	resting park.Waker // who is woken when there is something to read; nil: nobody
+	orphan  mono.Time  // since when there is no subflow
+	isOver  bool       // nothing is to be done any more
+	read    bool       // the client has seen the end
+	ids     atomic.Uint32
+	keepers []*keeper // of the client's ways, under the client's lock
+}
+
+// live is what a stream needs while something moves, or somebody waits.
+type live struct {
+	cond     sync.Cond
+	users    int // who wait for cond or over
+	timer    *time.Timer
+	armed    mono.Time
+	deadline time.Duration // of Read, after start; 0: none
+	alarm    *time.Timer
+	over     chan struct{} // closed when nothing is to be done any more; nil: nobody has asked
+}
+
+// newStream reserves what a stream with a subflow takes; nil if there is too little left of the pool.
+func newStream(h *home, mid uint64) *Stream {
+	if !h.pool.Reserve(streamBytes) {
+		return nil
+	}
+	now := h.clock()
+	s := &Stream{home: h, mid: mid, orphan: now, born: time.Since(h.start)}
+	s.conn = mpp.NewConn(now, s.params())
+	s.begin()
+	s.arm()
 	return s
+}
+
+func (s *Stream) params() mpp.Params {
+	return mpp.Params{MID: s.mid, Opener: s.opener, Pool: s.pool}
 }
 
 // Read implements io.Reader.
@@ -52,6 +78,7 @@ func (s *Stream) Read(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
+		s.wake()
 		n, err := s.conn.Read(s.clock(), p)
 		if err == io.EOF {
 			s.read = true
@@ -63,7 +90,7 @@ func (s *Stream) Read(p []byte) (int, error) {
 		if s.late() {
 			return 0, os.ErrDeadlineExceeded
 		}
-		s.cond.Wait()
+		s.await()
 	}
 }
 
@@ -71,17 +98,17 @@ func (s *Stream) Read(p []byte) (int, error) {
 func (s *Stream) WaitReadable() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for !s.conn.Readable() {
+	for s.wake(); !s.conn.Readable(); {
 		if s.late() {
 			return os.ErrDeadlineExceeded
 		}
-		s.cond.Wait()
+		s.await()
 	}
 	return nil
 }
 
 // late reports that the read deadline has passed.
-func (s *Stream) late() bool { return s.deadline != 0 && time.Since(s.born) >= s.deadline }
+func (s *Stream) late() bool { return s.live.deadline != 0 && time.Since(s.start) >= s.live.deadline }
 
 // Write implements io.Writer.
 func (s *Stream) Write(p []byte) (int, error) {
@@ -89,6 +116,7 @@ func (s *Stream) Write(p []byte) (int, error) {
 	defer s.mu.Unlock()
 	done := 0
 	for {
+		s.wake()
 		n, err := s.conn.Write(s.clock(), p[done:])
 		if done += n; n > 0 {
 			s.changed()
@@ -96,7 +124,7 @@ func (s *Stream) Write(p []byte) (int, error) {
 		if err != nil || done == len(p) {
 			return done, err
 		}
-		s.cond.Wait()
+		s.await()
 	}
 }
 
@@ -104,6 +132,7 @@ func (s *Stream) Write(p []byte) (int, error) {
 func (s *Stream) CloseWrite() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.wake()
 	s.conn.CloseWrite()
 	s.changed()
 	return nil
@@ -113,6 +142,7 @@ func (s *Stream) CloseWrite() error {
 func (s *Stream) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.wake()
 	s.conn.CloseWrite()
 	if !s.read && s.conn.Err() == nil {
 		s.conn.Reset(mpp.CodeAborted)
@@ -125,7 +155,7 @@ func (s *Stream) Close() error {
 func (s *Stream) Abort() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.isOver {
+	if s.wake(); !s.isOver {
 		s.conn.Reset(mpp.CodeAborted)
 		s.changed()
 	}
@@ -135,48 +165,59 @@ func (s *Stream) Abort() {
 func (s *Stream) SetReadDeadline(t time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.deadline = 0
-	if s.alarm != nil {
-		s.alarm.Stop()
-		s.alarm = nil
+	if t.IsZero() && s.live == nil {
+		return nil
 	}
+	s.wake()
+	s.live.bound(0)
 	if !t.IsZero() {
-		s.deadline = max(1, t.Sub(s.born))
-		s.alarm = time.AfterFunc(time.Until(t), func() {
-			s.mu.Lock()
-			s.cond.Broadcast()
-			s.mu.Unlock()
-		})
+		s.live.bound(max(1, t.Sub(s.start)))
+		s.live.alarm = time.AfterFunc(time.Until(t), s.call)
 	}
-	s.cond.Broadcast()
+	s.live.cond.Broadcast()
 	return nil
+}
+
+// bound sets the deadline of Read.
+func (l *live) bound(d time.Duration) {
+	l.deadline = d
+	if l.alarm != nil {
+		l.alarm.Stop()
+		l.alarm = nil
+	}
+}
+
+// call has all who wait look again.
+func (s *Stream) call() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.live != nil {
+		s.live.cond.Broadcast()
+	}
 }
 
 // Connected waits until there is a subflow.
 func (s *Stream) Connected(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() {
-		s.mu.Lock()
-		s.cond.Broadcast()
-		s.mu.Unlock()
-	})
+	stop := context.AfterFunc(ctx, s.call)
 	defer stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.subs) == 0 {
+	for s.wake(); len(s.subs) == 0; {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if err := s.conn.Err(); err != nil {
 			return err
 		}
-		s.cond.Wait()
+		s.await()
 	}
 	return nil
 }
 
 // changed lets everybody look again; with the lock held.
 func (s *Stream) changed() {
-	s.cond.Broadcast()
+	s.wake()
+	s.live.cond.Broadcast()
 	if !s.isOver && s.conn.Finished() {
 		s.finish()
 	}
@@ -199,9 +240,15 @@ func (s *Stream) arm() {
 	if len(s.subs) == 0 {
 		next = mono.Min(next, s.orphan.Add(s.patience))
 	}
-	if next != s.armed {
-		s.armed = next
-		s.timer.Reset(max(0, next.Sub(s.clock())))
+	l := s.live
+	if next == l.armed {
+		return
+	}
+	l.armed = next
+	if wait := max(0, next.Sub(s.clock())); l.timer == nil {
+		l.timer = time.AfterFunc(wait, s.tick)
+	} else {
+		l.timer.Reset(wait)
 	}
 }
 
@@ -209,11 +256,11 @@ func (s *Stream) arm() {
 func (s *Stream) tick() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.isOver {
+	if s.isOver || s.live == nil { // it came to rest just now
 		return
 	}
 	now := s.clock()
-	s.armed = mono.Never
+	s.live.armed = mono.Never
 	s.conn.OnTimeout(now)
 	for _, k := range s.subs {
 		if s.conn.Dead(now, k.id) {
@@ -229,8 +276,12 @@ func (s *Stream) tick() {
 // finish lets the subflows end once they have sent what they have; with the lock held.
 func (s *Stream) finish() {
 	s.isOver = true
-	s.timer.Stop()
-	close(s.over)
+	if l := s.live; l.timer != nil {
+		l.timer.Stop()
+	}
+	if s.live.over != nil {
+		close(s.live.over)
+	}
 	time.AfterFunc(lingerTime, func() {
 		s.mu.Lock()
 		s.conn.Close()
@@ -238,9 +289,9 @@ func (s *Stream) finish() {
 			k.close()
 		}
 		s.mu.Unlock()
-		if s.ended != nil {
-			s.ended()
-		}
+		s.pool.Return(streamBytes)
+		s.pool.Charge(-liveBytes)
+		s.forget(s.mid)
 	})
 }
 
@@ -248,6 +299,7 @@ func (s *Stream) finish() {
 func (s *Stream) has(id uint16) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.wake()
 	_, ok := s.conn.Info(s.clock(), id)
 	return ok
 }
@@ -257,7 +309,15 @@ func (s *Stream) add(k *subflow) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.clock()
+	s.wake()
+	more := len(s.subs) > 0
+	if more && !s.pool.Reserve(subflowBytes) {
+		return false
+	}
 	if !s.conn.Add(now, k.id) {
+		if more {
+			s.pool.Return(subflowBytes)
+		}
 		return false
 	}
 	s.conn.Hint(now, k.id, k.rtt)
@@ -270,11 +330,15 @@ func (s *Stream) add(k *subflow) bool {
 func (s *Stream) drop(k *subflow) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.wake()
 	k.close()
 	for i, each := range s.subs {
 		if each == k {
 			s.subs = append(s.subs[:i], s.subs[i+1:]...)
 			s.conn.Remove(s.clock(), k.id)
+			if len(s.subs) > 0 {
+				s.pool.Return(subflowBytes)
+			}
 			break
 		}
 	}
@@ -285,7 +349,7 @@ func (s *Stream) drop(k *subflow) {
 }
 
 // MID returns the connection's id.
-func (s *Stream) MID() uint64 { return s.conn.MID() }
+func (s *Stream) MID() uint64 { return s.mid }
 
 // Info describes a stream.
 type Info struct {
@@ -305,10 +369,14 @@ type SubflowInfo struct {
 func (s *Stream) Info() Info {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := Info{MID: s.conn.MID(), Age: time.Since(s.born), Counts: s.conn.Counts()}
+	conn := s.conn
+	if conn == nil {
+		conn = s.packed.Unpack(s.params())
+	}
+	out := Info{MID: s.mid, Age: time.Since(s.start) - s.born, Counts: conn.Counts()}
 	for _, k := range s.subs {
-		info, _ := s.conn.Info(s.clock(), k.id)
-		out.Subflows = append(out.Subflows, SubflowInfo{k.name, info})
+		info, _ := conn.Info(s.clock(), k.id)
+		out.Subflows = append(out.Subflows, SubflowInfo{k.title(), info})
 	}
 	return out
 }
@@ -317,5 +385,8 @@ func (s *Stream) Info() Info {
 func (s *Stream) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.conn == nil {
+		return nil // what sleeps is not broken
+	}
 	return s.conn.Err()
 }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -19,23 +18,20 @@ import (
 type subflow struct {
 	stream  *Stream
 	id      uint16
-	writing bool // a goroutine writes, or has written all there will be; under the stream's lock
-	name    string
-	rtt     time.Duration // as setting it up showed, or 0
-	conn    net.Conn
-	raw     syscall.RawConn // of conn; nil: it has none
-	seal    *mpp.Sealer
-	open    *mpp.Opener
-	hello   []byte      // goes before the first record
+	writing bool        // a goroutine writes, or has written all there will be; under the stream's lock
 	greeted atomic.Bool // the hello has gone, or there was none
 	heard   atomic.Bool // something authentic has come
-	unheard func()      // called if the other side closed without a word; may be nil
-	first   []byte      // the plaintext of the first record, if that was opened already
-	rest    []byte      // came with the hello, or is the begin of a record
-	ended   func()      // called after the end; may be nil
-	waiting             // for something to read
-	tuning
+	name    string      // "": the other side's address
+	conn    net.Conn
+	seal    *mpp.Sealer
+	open    *mpp.Opener
+	owner   owner       // may be nil
+	parked  park.Ticket // under the stream's lock; 0: it is not parked
+	*moving             // nil while nobody reads or writes
 }
+
+// owner is told of a subflow's end, and whether anything has come on it.
+type owner interface{ ended(heard bool) }
 
 // slimmable is a connection that takes little memory while nothing comes, if it can; a TCP connection is not to be used by
 // itself any more then.
@@ -48,12 +44,17 @@ func slimmable(conn net.Conn) net.Conn {
 
 func newSubflow(conn net.Conn, id uint16, name string, seal *mpp.Sealer, open *mpp.Opener) *subflow {
 	prepare(conn)
-	conn = slimmable(conn)
-	k := &subflow{id: id, name: name, conn: conn, seal: seal, open: open}
-	if c, ok := conn.(syscall.Conn); ok {
-		k.raw, _ = c.SyscallConn() // without it no goroutine is spared
-	}
+	k := &subflow{id: id, name: name, conn: slimmable(conn), seal: seal, open: open}
+	k.stir()
 	return k
+}
+
+// title is the subflow's name for status.
+func (k *subflow) title() string {
+	if k.name == "" {
+		return k.conn.RemoteAddr().String()
+	}
+	return k.name
 }
 
 // poke has somebody send what there is; with the stream's lock held. Only while there is something does a writer live:
@@ -61,12 +62,17 @@ func newSubflow(conn net.Conn, id uint16, name string, seal *mpp.Sealer, open *m
 func (k *subflow) poke() {
 	if !k.writing && (k.stream.isOver || k.stream.conn.Wants(k.stream.clock(), k.id)) {
 		k.writing = true
+		k.stir()
 		go k.write()
 	}
 }
 
 // run reads until the subflow is dead or the stream is over. While nothing comes it returns, and Wake goes on.
 func (k *subflow) run() {
+	k.stream.rouse()
+	k.stream.mu.Lock()
+	k.stir()
+	k.stream.mu.Unlock()
 	err := k.read()
 	if errors.Is(err, errParked) {
 		return
@@ -75,7 +81,9 @@ func (k *subflow) run() {
 		k.unheard()
 	}
 	k.stream.drop(k)
-	tell(k.ended)
+	if k.owner != nil {
+		k.owner.ended(k.heard.Load())
+	}
 }
 
 // write sends what there is. What that is gets chosen when the socket has room, not before, and no buffer waits for it.
@@ -92,7 +100,7 @@ func (k *subflow) write() {
 			k.stream.drop(k)
 			return
 		}
-		if before := k.starting; k.worthwhile() && k.tune(k.conn) && k.starting != before {
+		if k.worthwhile() && k.tune(k.conn) {
 			k.stream.mu.Lock()
 			k.stream.conn.Starting(k.id, k.starting)
 			k.stream.mu.Unlock()

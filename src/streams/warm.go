@@ -3,7 +3,6 @@ package streams
 import (
 	"context"
 	"net"
-	"sync/atomic"
 	"time"
 
 	"mpproxy/src/mpp"
@@ -167,8 +166,8 @@ func (c *Client) Close() {
 }
 
 // warmSubflow makes a subflow of a stream of one that waited.
-func (c *Client) warmSubflow(s *Stream, w Way, k warmed, ids *atomic.Uint32) *subflow {
-	id := ids.Add(1)
+func (c *Client) warmSubflow(s *Stream, w Way, k warmed) *subflow {
+	id := s.ids.Add(1)
 	if id > 0xffff {
 		_ = k.conn.Close()
 		return nil
@@ -180,15 +179,17 @@ func (c *Client) warmSubflow(s *Stream, w Way, k warmed, ids *atomic.Uint32) *su
 		return nil
 	}
 	time.AfterFunc(warmAnswer+warmRounds*k.rtt, func() {
-		select {
-		case <-s.over:
-		default:
-			if !f.heard.Load() {
-				c.discard(w.Key) // those that wait beside it are most likely no better
-				s.mu.Lock()
-				f.close()
-				s.mu.Unlock()
-			}
+		if f.heard.Load() {
+			return
+		}
+		s.mu.Lock()
+		over := s.isOver
+		if !over {
+			f.close()
+		}
+		s.mu.Unlock()
+		if !over {
+			c.discard(w.Key) // those that wait beside it are most likely no better
 		}
 	})
 	return f

@@ -14,6 +14,7 @@ func (s *Stream) WaitWritable(most time.Duration) (int, error) {
 	var late bool
 	var alarm *time.Timer
 	for {
+		s.wake()
 		if err := s.conn.Err(); err != nil {
 			return 0, err
 		}
@@ -27,11 +28,13 @@ func (s *Stream) WaitWritable(most time.Duration) (int, error) {
 			alarm = time.AfterFunc(most, func() {
 				s.mu.Lock()
 				late = true
-				s.cond.Broadcast()
+				if s.live != nil {
+					s.live.cond.Broadcast()
+				}
 				s.mu.Unlock()
 			})
 			defer alarm.Stop()
 		}
-		s.cond.Wait()
+		s.await()
 	}
 }
