@@ -219,3 +219,52 @@ func TestManyAndTheEnd(t *testing.T) {
 		t.Errorf("%d woken of %d, parked after the end: %v", w.n.Load(), number, err)
 	}
 }
+
+// TestUntil: the time of who parked can be changed, for as long as it is there.
+func TestUntil(t *testing.T) {
+	l := newLot(t)
+	_, _, raw := pair(t)
+	w := newWoken()
+	ticket, err := l.Park(raw, time.Time{}, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !l.Has(ticket) || l.Has(0) || l.Has(ticket+1) || l.Until(ticket+1, time.Now()) {
+		t.Error("who is parked?")
+	}
+	if !l.Until(ticket, time.Now().Add(time.Hour)) {
+		t.Error("it is not there")
+	}
+	l.Look()
+	w.quiet(t, "long before its time")
+	l.Until(ticket, time.Now())
+	w.wait(t, "its time")
+	if l.Has(ticket) || l.Until(ticket, time.Now()) {
+		t.Error("it is still there")
+	}
+}
+
+// TestWokenInTurn: of many whose time has come at once some are woken after others.
+func TestWokenInTurn(t *testing.T) {
+	l := newLot(t)
+	const number = 4 * wakeLeast
+	at := make(chan time.Time, number)
+	for range number {
+		_, _, raw := pair(t)
+		if _, err := l.Park(raw, time.Now().Add(time.Millisecond), tellsWhen(at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, last := <-at, time.Time{}
+	for range number - 1 {
+		last = <-at
+	}
+	if took := last.Sub(first); took < 2*lookTime/wakeSteps {
+		t.Errorf("all within %v", took)
+	}
+}
+
+// tellsWhen tells when it was woken.
+type tellsWhen chan time.Time
+
+func (w tellsWhen) Wake() { w <- time.Now() }
