@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -33,7 +32,7 @@ const (
 )
 
 // maxEvents is how many events are taken from the kernel at a time.
-const maxEvents = 64
+const maxEvents = 128
 
 // Waker is who goes on when something has come.
 type Waker interface {
@@ -225,7 +224,6 @@ func (l *Lot) watch() {
 				w.Wake()
 			}
 		}
-		runtime.Gosched() // to those who were woken: all of a crowd at once would need memory for all
 	}
 }
 

@@ -32,7 +32,7 @@ func heldProxy(t *testing.T) *localProxy {
 	r.told = []node.Link{{Up: true, Endpoint: at, Source: at.Addr()}, {Up: true, Endpoint: at, Source: at.Addr()}}
 	r.paused, r.capped, r.devices, r.seen = make([]bool, 2), make([]verdict, 2), []string{"eth1", "eth2"}, make([]seenLink, 2)
 	r.sys.portal, r.sys.names = r, newResolver(config.Remote{})
-	l := &localProxy{portal: r, pool: mpp.NewPool(1 << 20), who: make(map[uint64]whose)}
+	l := &localProxy{portal: r, pool: mpp.NewPool(1 << 20), who: make(map[uint64]whose), near: &far{}}
 	r.proxy = l
 	l.client = l.newClient(r.remote)
 	l.direct.Guard = func(netip.AddrPort) bool { return true }

@@ -24,8 +24,8 @@ const (
 	tidyLook = time.Second
 	tidyMany = 256
 	tidyPart = 8
-	// looseBytes is how much memory may be free and not given back while many wait, looseLooks how many looks apart it is given back
-	// for that.
+	// looseBytes is how much memory may be garbage, or free and not given back, while many wait, looseLooks how many looks apart it is
+	// given back for that.
 	looseBytes = 4 * mebibyte
 	looseLooks = 10
 )
@@ -77,7 +77,7 @@ func keepTidy(ctx context.Context, parked func() int) error {
 		}
 		many := parked()
 		use := readHeap()
-		if t.due(many) || many >= tidyMany && t.loose(use.free) {
+		if t.due(many) || many >= tidyMany && t.loose(use.free+use.since) {
 			debug.FreeOSMemory()
 		}
 		want := proxyGC
@@ -93,17 +93,19 @@ func keepTidy(ctx context.Context, parked func() int) error {
 	}
 }
 
-// heapUse is what is in use of the heap, and what is free but not given back.
-type heapUse struct{ live, free uint64 }
+// heapUse is what the heap held after the last collection, what it got since then, most of it garbage, and what is free but not
+// given back.
+type heapUse struct{ live, since, free uint64 }
 
 func readHeap() (h heapUse) {
-	all := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/free:bytes"}}
+	all := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/free:bytes"}}
 	metrics.Read(all)
-	for i, to := range []*uint64{&h.live, &h.free} {
+	for i, to := range []*uint64{&h.live, &h.since, &h.free} {
 		if v := all[i].Value; v.Kind() == metrics.KindUint64 {
 			*to = v.Uint64()
 		}
 	}
+	h.since -= min(h.since, h.live)
 	return h
 }
 
@@ -132,7 +134,7 @@ func (t *tidier) due(parked int) bool {
 	return true
 }
 
-// loose is asked after that with how much is free.
+// loose is asked after that with how much could be given back.
 func (t *tidier) loose(free uint64) bool {
 	if !t.calm || t.looks < looseLooks || free < looseBytes {
 		return false

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"syscall"
 
 	"mpproxy/src/park"
@@ -21,11 +20,8 @@ var (
 // bufferPool has a bounded number of buffers out. Who has one computes with it and waits for nothing but a lock, so more than some
 // for each processor would only be memory: of many subflows at once, most of it.
 type bufferPool struct {
-	out    chan struct{}
-	free   sync.Pool
-	queued atomic.Int64
-	mu     sync.Mutex
-	queue  []*subflow // to be written to, oldest first; under mu
+	out  chan struct{}
+	free sync.Pool
 }
 
 func newBufferPool(size int) *bufferPool {
@@ -54,45 +50,6 @@ func (p *bufferPool) getNow() *[]byte {
 func (p *bufferPool) put(b *[]byte) {
 	p.free.Put(b)
 	<-p.out
-	if p.queued.Load() > 0 {
-		if k := p.next(); k != nil {
-			go k.write()
-		}
-	}
-}
-
-// write starts a subflow's writer, at once or when a buffer is put back: when thousands have something to say at a time, as that
-// their connections end, they need no goroutine for waiting.
-func (p *bufferPool) write(k *subflow) {
-	if len(p.out) < cap(p.out) && p.queued.Load() == 0 {
-		go k.write()
-		return
-	}
-	p.mu.Lock()
-	p.queue = append(p.queue, k)
-	p.queued.Add(1) // before the look: who puts a buffer back after it sees the queue
-	p.mu.Unlock()
-	if len(p.out) == cap(p.out) {
-		return
-	}
-	if k := p.next(); k != nil {
-		go k.write()
-	}
-}
-
-func (p *bufferPool) next() *subflow {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.queue) == 0 {
-		return nil
-	}
-	k := p.queue[0]
-	p.queue[0] = nil
-	if p.queue = p.queue[1:]; len(p.queue) == 0 {
-		p.queue = nil
-	}
-	p.queued.Add(-1)
-	return k
 }
 
 // send writes what the first n bytes of a buffer hold, and gives the buffer back: what the socket has no room for is held by itself.

@@ -63,7 +63,7 @@ func (k *subflow) poke() {
 	if !k.writing && (k.stream.isOver || k.stream.conn.Wants(k.stream.clock(), k.id)) {
 		k.writing = true
 		k.stir()
-		smallBuffers.write(k)
+		go k.write()
 	}
 }
 
