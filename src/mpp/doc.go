@@ -41,6 +41,8 @@
 // order, that gives its round trip, its rate, and what is late on it, whichever copy of a range came first. Unknown
 // options are skipped, unknown frame types are an error.
 //
+// A Conn on which nothing is under way packs into a few numbers (Pack), and goes on from them.
+//
 // The package is pure: no clock, randomness, goroutine, log or I/O. A Conn is not safe for concurrent use; Pool and
 // Tickets are.
 package mpp

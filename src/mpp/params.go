@@ -6,7 +6,7 @@ const (
 	// BlockBytes is the most payload of a frame.
 	BlockBytes = 16 << 10
 	// pieceBytes is the unit of buffers: of many connections that keep little each, half of it is empty.
-	pieceBytes = 4 << 10
+	pieceBytes = 8 << 10
 	// MaxRecord bounds the plaintext of a record: one full data frame, and acknowledgement, reset and pings before it.
 	MaxRecord = BlockBytes + 2048
 	// minChunk is one packet on most paths: less costs more in headers than it gains in delay.
@@ -56,6 +56,10 @@ const (
 	headBytes = 64 << 10
 	// againAfter is how long what a receiver had no room for waits to be sent again.
 	againAfter = 50 * time.Millisecond
+	// nearBytes and farAfter: what was refused further behind what has come than the least window waits so much longer, or until
+	// it is near: a receiver that is short of memory would refuse it again and again.
+	nearBytes = 2 * minWindow
+	farAfter  = 500 * time.Millisecond
 	// estimateSpan is how long a rate or a least round trip counts at most, twice that at the longest.
 	estimateSpan = 2 * time.Second
 	rttSpan      = 15 * time.Second

@@ -252,7 +252,7 @@ func (c *Conn) advance(now mono.Time, s *subflow, bytes, told uint64) bool {
 		switch {
 		case seg.acked || seg.flights > 0:
 		case seg.To <= told:
-			c.lose(seg, now.Add(againAfter))
+			c.refuse(seg, now)
 		case !seg.came && !seg.lost:
 			seg.came = true
 			c.came++
@@ -270,7 +270,7 @@ func (c *Conn) advance(now mono.Time, s *subflow, bytes, told uint64) bool {
 func (c *Conn) checkCame(now mono.Time, told uint64) {
 	for i := c.firstSeg; c.came > 0 && i < len(c.segs) && c.segs[i].To <= told; i++ {
 		if seg := c.segs[i]; seg.came && !seg.acked {
-			c.lose(seg, now.Add(againAfter))
+			c.refuse(seg, now)
 		}
 	}
 }
@@ -299,6 +299,12 @@ func (c *Conn) lose(seg *segment, after mono.Time) {
 		seg.lost, seg.after = true, after
 		c.lost++
 	}
+}
+
+// refuse has a segment sent again for which the other side had no room.
+func (c *Conn) refuse(seg *segment, now mono.Time) {
+	c.lose(seg, now.Add(againAfter))
+	seg.refused = true
 }
 
 // dropAcked forgets what is acknowledged without a gap before it.

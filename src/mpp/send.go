@@ -155,13 +155,13 @@ func (c *Conn) pickLost(now mono.Time, s *subflow) *segment {
 			continue
 		}
 		left--
-		if now < seg.after || seg.on&s.bit() != 0 {
+		if now < seg.sendable(c.acked) || seg.on&s.bit() != 0 {
 			continue
 		}
 		if size := int(seg.To - seg.From); c.sooner(now, s, seg, s.arrival(size), size) {
 			continue
 		}
-		seg.lost = false
+		seg.lost, seg.refused = false, false
 		c.lost--
 		return seg
 	}
@@ -365,7 +365,7 @@ func (c *Conn) NextTimeout() mono.Time {
 	for i, left := c.firstSeg, c.lost; i < len(c.segs) && left > 0; i++ {
 		if c.segs[i].lost {
 			left--
-			at(c.segs[i].after)
+			at(c.segs[i].sendable(c.acked))
 		}
 	}
 	for _, s := range c.subs {

@@ -12,6 +12,7 @@ type segment struct {
 	acked   bool
 	lost    bool      // to be sent again, not before after
 	after   mono.Time // see lost
+	refused bool      // the other side had no room for it
 	came    bool      // it has come, but no acknowledgement told of it or that it was refused: there were too many ranges
 	flights int       // on how many subflows it is
 	late    int       // on how many of them it is late: when on all, it is sent again
@@ -69,6 +70,14 @@ type subflow struct {
 	pingAt        mono.Time // when the next ping is due
 	pingSent      mono.Time // when an unanswered one was sent
 	heard         mono.Time
+}
+
+// sendable is when a lost segment may be sent again: one that was refused once the reader comes near, or some time later.
+func (g *segment) sendable(acked uint64) mono.Time {
+	if g.refused && g.From > acked+nearBytes {
+		return g.after.Add(farAfter)
+	}
+	return g.after
 }
 
 func (s *subflow) bit() uint64   { return 1 << (s.id & 63) }

@@ -161,6 +161,7 @@ type world struct {
 	steps int
 	packs int                                  // how often an end was at rest, and packed
 	open  bool                                 // clients do not end their streams
+	whole bool                                 // nothing is packed
 	forge func(link *link, from int, b []byte) // may change what is under way
 }
 
@@ -343,7 +344,7 @@ func (w *world) step() {
 	}
 	for _, s := range w.sides {
 		s.conn.OnTimeout(w.now)
-		if p := s.conn.Pack(); p != "" {
+		if p := s.conn.Pack(); p != "" && !w.whole {
 			s.conn = p.Unpack(s.conn.p)
 			w.packs++
 		}
