@@ -256,8 +256,8 @@ func (c *Conn) Add(now mono.Time, id uint16) bool {
 // Hint tells what is known of a new subflow's round trip, as from setting up its TCP connection, so that it need not
 // be asked for first.
 func (c *Conn) Hint(now mono.Time, id uint16, rtt time.Duration) {
-	if s := c.find(id); s != nil && s.srtt == 0 && rtt > 0 {
-		s.heardRTT(now, rtt)
+	if s := c.find(id); s != nil {
+		s.hint(now, rtt)
 	}
 }
 

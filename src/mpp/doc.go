@@ -30,7 +30,7 @@
 //	| payload                                 |
 //	+-----------------------------------------+
 //
-//	Attach  first frame of a subflow: it belongs to this MID.               option Subflow: its number
+//	Attach  first frame of a subflow: it belongs to this MID.               options Subflow: its number, RTT: of setting it up
 //	Data    payload at offset; flag Fin: the stream ends behind it
 //	Ack     all below offset has come; flag Complete: all ranges are told.  options Limit, Range..., Progress...
 //	Reset   the connection ends now.                                        option Code

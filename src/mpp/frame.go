@@ -3,6 +3,8 @@ package mpp
 import (
 	"encoding/binary"
 	"errors"
+	"math"
+	"time"
 )
 
 // HeaderBytes is the length of a frame's fixed header.
@@ -34,6 +36,7 @@ const (
 	optProgress = 3 // subflow u16, bytes u64
 	optCode     = 4 // u8
 	optSubflow  = 5 // u16
+	optRTT      = 6 // u32, microseconds
 )
 
 // Code says why a connection was reset. The values are on the wire.
@@ -96,6 +99,7 @@ type Frame struct {
 	Progress []Progress
 	Code     Code
 	Subflow  uint16
+	RTT      time.Duration
 	Payload  []byte
 }
 
@@ -156,6 +160,8 @@ func (f *Frame) parseOptions(b []byte) error {
 			f.Code = Code(v[0])
 		case optSubflow:
 			f.Subflow = binary.BigEndian.Uint16(v)
+		case optRTT:
+			f.RTT = time.Duration(binary.BigEndian.Uint32(v)) * time.Microsecond
 		}
 	}
 	return nil
@@ -174,11 +180,13 @@ func optionBytes(kind byte) int {
 		return 1
 	case optSubflow:
 		return 2
+	case optRTT:
+		return 4
 	}
 	return 0
 }
 
-// AppendFrame appends f to b. Limit is written if HasLimit, Code and Subflow if they are not 0.
+// AppendFrame appends f to b. Limit is written if HasLimit, Code, Subflow and RTT if they are not 0.
 func AppendFrame(b []byte, f *Frame) []byte {
 	start := len(b)
 	b = append(b, byte(f.Type), f.Flags, 0, 0)
@@ -201,6 +209,9 @@ func AppendFrame(b []byte, f *Frame) []byte {
 	}
 	if f.Subflow != 0 {
 		b = binary.BigEndian.AppendUint16(append(b, optSubflow, 2), f.Subflow)
+	}
+	if us := min(f.RTT.Microseconds(), math.MaxUint32); us > 0 {
+		b = binary.BigEndian.AppendUint32(append(b, optRTT, 4), uint32(us))
 	}
 	binary.BigEndian.PutUint16(b[start+2:], uint16(len(b)-start-HeaderBytes))
 	return append(b, f.Payload...)

@@ -15,6 +15,7 @@ const (
 	// kernelBuffer is what a socket holds by itself: tcp_wmem's 4 MB, of which two thirds are filled.
 	kernelBuffer = 8 << 20 / 3
 	startupGain  = 2.885
+	kernelDelay  = 40 * time.Millisecond // of an acknowledgement
 )
 
 // kernel is a TCP connection with bbr as Linux has it, packet by packet: start-up until three rounds brought no growth,
@@ -29,6 +30,13 @@ type kernel struct {
 	tail           int  // bytes that may wait unsent
 	dry            bool // waits until half of the tail is unsent
 	endless        bool // always has something to send: a connection alone
+
+	// patient says that the other end acknowledges a packet that comes alone late, or with what it sends itself: back. held
+	// is the last one while that is open.
+	patient bool
+	back    *kernel
+	held    *packet
+	hasty   int // packets that the other end acknowledges at once all the same
 
 	// The link.
 	free, lastArrival, lastAck mono.Time
@@ -53,6 +61,7 @@ type kernel struct {
 	leastAt, probeEnd, cycle mono.Time
 	phase                    int
 	nextSend                 mono.Time
+	paced                    float64 // see pace
 	window                   int
 	epoch                    mono.Time
 	epochAcked, extraRound   int
@@ -70,7 +79,14 @@ type packet struct {
 }
 
 func newKernel(p pipeParams, rng *rand.Rand) *kernel {
-	return &kernel{pipeParams: p, rng: rng, tail: 16 << 10, window: 10 * kernelPacket, least: 2 * p.delay, leastAt: 1}
+	k := &kernel{pipeParams: p, rng: rng, tail: 16 << 10, window: 10 * kernelPacket, leastAt: 1}
+	k.least = k.handshake()
+	return k
+}
+
+// handshake is how long the connection took to set up; bbr begins with that.
+func (k *kernel) handshake() time.Duration {
+	return max(100*time.Microsecond, 2*k.delay+k.jittered()+k.jittered())
 }
 
 func (k *kernel) rateNow() float64 {
@@ -177,7 +193,7 @@ func (k *kernel) send(_, now mono.Time) {
 	}
 	p.at, p.delivered, p.deliveredAt, p.firstSent, p.limited = now, k.delivered, k.deliveredAt, k.firstSent, k.limited > 0
 	k.inflight += size
-	k.nextSend = mono.Max(k.nextSend, now.Add(-time.Millisecond)).Add(time.Duration(float64(size) / (k.gain() * 0.99 * k.rateNow()) * 1e9))
+	k.nextSend = mono.Max(k.nextSend, now.Add(-time.Millisecond)).Add(time.Duration(float64(size) / (0.99 * k.pace()) * 1e9))
 	k.wire = append(k.wire, p)
 	left := mono.Max(now, k.free).Add(time.Duration(float64(size+60) / k.rate * 1e9))
 	if left.Sub(now) > kernelQueue {
@@ -188,9 +204,36 @@ func (k *kernel) send(_, now mono.Time) {
 		return
 	}
 	p.arrives = mono.Max(k.lastArrival, left.Add(k.delay+k.jittered()))
-	p.acked = mono.Max(k.lastAck, p.arrives.Add(k.delay+k.jittered()))
-	k.lastArrival, k.lastAck = p.arrives, p.acked
+	k.lastArrival = p.arrives
+	k.answer(p)
 	k.arrivals, k.acks = append(k.arrivals, p), append(k.acks, p)
+	if b := k.back; b != nil && b.held != nil && b.held.arrives <= now {
+		if b.held.acked > p.arrives {
+			b.held.acked = mono.Max(b.lastAck, p.arrives)
+		}
+		b.lastAck, b.held = b.held.acked, nil
+	}
+}
+
+// answer finds when a packet's acknowledgement is there. A patient end acknowledges every other one, and one that is alone
+// after a while; the first it did not await.
+func (k *kernel) answer(p *packet) {
+	way := k.delay + k.jittered()
+	if k.held != nil && p.arrives.Sub(k.held.arrives) > kernelDelay {
+		k.lastAck, k.held = k.held.acked, nil
+	}
+	switch {
+	case k.held != nil:
+		p.acked = mono.Max(k.lastAck, p.arrives.Add(way))
+		k.held.acked = p.acked
+	case k.patient && k.sent > k.hasty:
+		p.acked = mono.Max(k.lastAck, p.arrives.Add(kernelDelay+way))
+		k.held = p
+		return
+	default:
+		p.acked = mono.Max(k.lastAck, p.arrives.Add(way))
+	}
+	k.lastAck, k.held = p.acked, nil
 }
 
 func (k *kernel) jittered() time.Duration {
@@ -323,4 +366,12 @@ func (k *kernel) lose(n int) {
 }
 
 // pace is what the congestion control sends with now, in bytes per second.
-func (k *kernel) pace() float64 { return k.gain() * k.rateNow() }
+// It does not fall in the start-up.
+func (k *kernel) pace() float64 {
+	rate := k.gain() * k.rateNow()
+	if !k.full {
+		k.paced = max(k.paced, rate)
+		return k.paced
+	}
+	return rate
+}

@@ -68,6 +68,8 @@ const (
 	// answerPatience is how much later than that the side asks that did not open the subflow: it need not while it is asked.
 	answerPatience = 5 * time.Second
 	deadAfter      = 15 * time.Second
+	// lifeAfter is when a subflow of which nothing was heard yet is asked for life.
+	lifeAfter = time.Second
 	// maxRanges is how many ranges an acknowledgement tells, maxHeld how many a receiver keeps.
 	maxRanges = 64
 	maxHeld   = 1024

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"testing"
+	"time"
 
 	"mpproxy/src/engine/session"
 )
@@ -13,6 +14,7 @@ import (
 func TestFrameRoundTrip(t *testing.T) {
 	tests := []Frame{
 		{Type: FrameAttach, MID: 1, Subflow: 3},
+		{Type: FrameAttach, MID: 1, Subflow: 3, RTT: 70 * time.Millisecond},
 		{Type: FrameData, Flags: FlagFin, MID: ^uint64(0), Offset: 1 << 40, Payload: []byte("hello")},
 		{Type: FrameAck, MID: 2, Offset: 7, HasLimit: true, Limit: 1 << 30, Ranges: []Span{{9, 10}, {20, 1 << 33}}, Progress: []Progress{{1, 5}, {65535, 1 << 50}}},
 		{Type: FrameReset, MID: 2, Code: CodeGone},
@@ -251,6 +253,7 @@ func TestHello(t *testing.T) {
 func FuzzParseFrame(f *testing.F) {
 	f.Add(AppendFrame(nil, &Frame{Type: FrameAck, HasLimit: true, Ranges: []Span{{1, 2}}, Progress: []Progress{{1, 2}}}))
 	f.Add(AppendFrame(nil, &Frame{Type: FrameData, Payload: []byte("x")}))
+	f.Add(AppendFrame(nil, &Frame{Type: FrameAttach, Subflow: 1, RTT: time.Hour}))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var frame, again Frame

@@ -13,7 +13,9 @@ func (c *Conn) Receive(now mono.Time, id uint16, record []byte) error {
 	if s == nil {
 		return ErrFrame
 	}
-	s.heard = now
+	if s.heard = now; s.silent {
+		s.silent, s.pingAt = false, mono.Max(s.pingAt, now.Add(pingEvery)) // its life shows by itself
+	}
 	if c.frame == nil {
 		c.frame = new(Frame)
 	}
@@ -41,6 +43,8 @@ func (c *Conn) take(now mono.Time, s *subflow, f *Frame) bool {
 		return c.takeData(now, s, f)
 	case FrameAck:
 		return c.takeAck(now, f)
+	case FrameAttach:
+		s.attached(now, f.RTT)
 	case FrameReset:
 		c.fail(&ResetError{Code: f.Code, Remote: true})
 	case FramePing:

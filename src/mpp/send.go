@@ -21,23 +21,32 @@ func (c *Conn) Poll(now mono.Time, id uint16, dst []byte) []byte {
 		}
 		return dst
 	}
+	c.believe(now)
 	c.checkLate(now)
 	if s.attach {
 		s.attach = false
-		dst = c.append(dst, &Frame{Type: FrameAttach, Subflow: s.id})
+		dst = c.append(dst, &Frame{Type: FrameAttach, Subflow: s.id, RTT: s.srtt})
 	}
 	if s.pong {
 		s.pong = false
 		dst = c.append(dst, &Frame{Type: FramePong, Offset: s.pongEcho})
 	}
 	if s.pingSent == 0 && now >= s.pingAt {
-		s.pingSent, s.pingAt = now, now.Add(pingEvery)
-		dst = c.append(dst, &Frame{Type: FramePing, Offset: uint64(now)})
+		dst = c.appendPing(now, s, dst)
 	}
 	if s.ackHere || c.ackAt != 0 && now >= c.ackAt && (c.fastest(now) == s || now.Sub(c.ackAt) > ackPatience) {
 		dst = c.appendAck(s, dst)
 	}
-	return c.appendData(now, s, dst)
+	before := len(dst)
+	if dst = c.appendData(now, s, dst); len(dst) > before && now <= s.askBy && s.pingSent == 0 {
+		dst = c.appendPing(now, s, dst)
+	}
+	return dst
+}
+
+func (c *Conn) appendPing(now mono.Time, s *subflow, dst []byte) []byte {
+	s.pingSent, s.pingAt, s.askBy = now, now.Add(pingEvery), 0
+	return c.append(dst, &Frame{Type: FramePing, Offset: uint64(now)})
 }
 
 // Wants reports whether Poll might append something now; if it says no, Poll would not.
@@ -293,7 +302,7 @@ func (c *Conn) checkLate(now mono.Time) {
 	for _, s := range c.subs {
 		flying := s.flying()
 		before := s.stalled
-		s.stalled = len(flying) > 0 && now > flying[0].late || s.pingSent != 0 && now.Sub(s.pingSent) > 4*s.minRTT()+ackPatience && s.heard < s.pingSent
+		s.stalled = len(flying) > 0 && now > flying[0].late || s.pingSent != 0 && now.Sub(s.pingSent) > 4*max(s.minRTT(), s.srtt)+ackPatience && s.heard < s.pingSent
 		if s.stalled && !before && s.pingSent == 0 {
 			s.pingAt = now // it may be the acknowledgements' way that is dead: the answer brings one
 		}
@@ -370,6 +379,7 @@ func (c *Conn) NextTimeout() mono.Time {
 	}
 	for _, s := range c.subs {
 		at(s.pingAt)
+		at(s.believeAt)
 		if s.pingSent != 0 {
 			at(mono.Max(s.pingSent, s.heard).Add(deadAfter + 1))
 		}
@@ -388,6 +398,7 @@ func (c *Conn) NextTimeout() mono.Time {
 func (c *Conn) OnTimeout(now mono.Time) {
 	c.ticked = now
 	if c.err == nil && !c.closed {
+		c.believe(now)
 		c.checkLate(now)
 	}
 }

@@ -52,6 +52,8 @@ type subflow struct {
 	rate      maximum   // bytes per second
 	rtt       minimum
 	srtt      time.Duration // of pings and data
+	told      time.Duration // what the other side said of it, see attached
+	believeAt mono.Time
 	back      time.Duration // what acknowledgements take; 0: not known
 	deviation time.Duration // of acknowledgements from their prediction
 	stalled   bool
@@ -70,6 +72,8 @@ type subflow struct {
 	pingAt        mono.Time // when the next ping is due
 	pingSent      mono.Time // when an unanswered one was sent
 	heard         mono.Time
+	askBy         mono.Time // a ping goes with data that goes until then
+	silent        bool      // nothing was heard yet of one that was not asked
 }
 
 // sendable is when a lost segment may be sent again: one that was refused once the reader comes near, or some time later.
@@ -183,6 +187,37 @@ func (s *subflow) sample(now mono.Time, f *flight) {
 	rate := float64(s.arrived-f.arrived) / span.Seconds()
 	if limited := f.limited || s.limitedTo >= f.mark; !limited || rate > s.estimate() {
 		s.rate.add(now, rate, max(estimateSpan, 4*s.srtt))
+	}
+}
+
+// hint takes the round trip of setting the subflow up for its own, if none is known. It need not be asked for then: a packet
+// that goes alone is a bad question, as under jitter it is the one that bbr keeps for ten seconds. So the ping goes with
+// data, if there is some already, or, to know whether the subflow lives, after a while.
+func (s *subflow) hint(now mono.Time, rtt time.Duration) {
+	if s.srtt == 0 && rtt > 0 {
+		s.heardRTT(now, rtt)
+		s.askBy, s.pingAt, s.silent = now.Add(ackDelay), now.Add(lifeAfter), true
+	}
+}
+
+// attached notes what the opener told of the round trip, if anything; else it is asked for. It is believed when a
+// pong would have come: what is short is better off on subflows that have answered.
+func (s *subflow) attached(now mono.Time, rtt time.Duration) {
+	if rtt == 0 {
+		return
+	}
+	s.told, s.believeAt = rtt, now.Add(rtt)
+	if s.pingSent == 0 {
+		s.askBy, s.pingAt = now.Add(ackDelay), now.Add(pingEvery)
+	}
+}
+
+// believe takes what was told of round trips, if it is time.
+func (c *Conn) believe(now mono.Time) {
+	for _, s := range c.subs {
+		if s.srtt == 0 && s.told > 0 && now >= s.believeAt {
+			s.heardRTT(now, s.told)
+		}
 	}
 }
 

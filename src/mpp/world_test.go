@@ -125,18 +125,20 @@ func (p *pipe) rateAt(now mono.Time) float64 {
 
 // link is a subflow between the two ends.
 type link struct {
-	id   uint16
-	dir  [2]*pipe // from end 0, from end 1
-	seal [2]*Sealer
-	open [2]*Opener
-	got  [2][]byte // at end 0, at end 1: not yet a record
-	dead bool
+	id    uint16
+	dir   [2]*pipe // from end 0, from end 1
+	seal  [2]*Sealer
+	open  [2]*Opener
+	got   [2][]byte // at end 0, at end 1: not yet a record
+	dead  bool
+	known bool // at end 1, which hears of it by its first record
 }
 
 // side is one end with its client.
 type side struct {
 	conn     *Conn
-	toSend   int // bytes of the client still to be written
+	toSend   int  // bytes of the client still to be written
+	waits    bool // there will be more to send
 	sum      hash.Hash
 	rng      *rand.Rand
 	pause    mono.Time // client reads nothing until then
@@ -149,20 +151,22 @@ type side struct {
 
 // world is a connection with its pipes, in virtual time.
 type world struct {
-	t     *testing.T
-	now   mono.Time
-	rng   *rand.Rand
-	sides [2]*side
-	links []*link
-	next  uint16
-	tick  uint64
-	sec   Secret
-	pools [2]*Pool
-	steps int
-	packs int                                  // how often an end was at rest, and packed
-	open  bool                                 // clients do not end their streams
-	whole bool                                 // nothing is packed
-	forge func(link *link, from int, b []byte) // may change what is under way
+	t      *testing.T
+	now    mono.Time
+	rng    *rand.Rand
+	sides  [2]*side
+	links  []*link
+	next   uint16
+	tick   uint64
+	sec    Secret
+	pools  [2]*Pool
+	steps  int
+	packs  int                                  // how often an end was at rest, and packed
+	open   bool                                 // clients do not end their streams
+	whole  bool                                 // nothing is packed
+	forge  func(link *link, from int, b []byte) // may change what is under way
+	wake   mono.Time                            // when the test goes on
+	record [RecordSpace + MaxRecord + 16]byte
 }
 
 func newWorld(t *testing.T, seed uint64, poolBytes int) *world {
@@ -195,9 +199,18 @@ func (w *world) addLink(p pipeParams) *link {
 		}
 	}
 	w.links = append(w.links, l)
-	for _, s := range w.sides {
-		if !s.conn.Add(w.now, l.id) {
-			w.t.Fatal("subflow refused")
+	if !w.sides[0].conn.Add(w.now, l.id) {
+		w.t.Fatal("subflow refused")
+	}
+	if l.known = !p.bbr; l.known && !w.sides[1].conn.Add(w.now, l.id) {
+		w.t.Fatal("subflow refused")
+	}
+	if k := l.dir[0].kernel; k != nil {
+		w.sides[0].conn.Hint(w.now, l.id, k.least)
+		l.dir[1].kernel.least = k.least
+		if !*hasty {
+			k.patient, k.hasty, k.back = true, 1, l.dir[1].kernel
+			l.dir[1].kernel.patient, l.dir[1].kernel.back = true, k
 		}
 	}
 	return l
@@ -238,6 +251,12 @@ func (w *world) arrive(l *link, end int, b []byte) {
 		if took == 0 {
 			return
 		}
+		if end == 1 && !l.known {
+			l.known = true
+			if !w.sides[1].conn.Add(w.now, l.id) {
+				w.t.Fatal("subflow refused")
+			}
+		}
 		if err := w.sides[end].conn.Receive(w.now, l.id, plain); err != nil {
 			w.t.Errorf("receive: %v", err)
 		}
@@ -268,7 +287,7 @@ func (w *world) client(s *side) mono.Time {
 			break
 		}
 	}
-	if s.toSend == 0 && !s.conn.fin && !w.open {
+	if s.toSend == 0 && !s.waits && !s.conn.fin && !w.open {
 		s.conn.CloseWrite()
 	}
 	for !s.ended && w.now >= s.pause && s.conn.Readable() {
@@ -309,7 +328,7 @@ func (w *world) step() {
 					break
 				}
 				w.tune(s.conn, l.id, d)
-				rec := s.conn.Poll(w.now, l.id, make([]byte, RecordSpace, RecordSpace+MaxRecord+16))
+				rec := s.conn.Poll(w.now, l.id, w.record[:RecordSpace])
 				if len(rec) == RecordSpace {
 					break
 				}
@@ -327,6 +346,9 @@ func (w *world) step() {
 			}
 		}
 		next = mono.Min(next, s.conn.NextTimeout())
+	}
+	if w.wake > w.now {
+		next = mono.Min(next, w.wake)
 	}
 	if next == mono.Never {
 		w.now = w.now.Add(time.Second)

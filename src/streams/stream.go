@@ -321,6 +321,15 @@ func (s *Stream) add(k *subflow) bool {
 		return false
 	}
 	s.conn.Hint(now, k.id, k.rtt)
+	if k.first != nil && s.conn.Receive(now, k.id, k.first) != nil { // what it attaches with, before anything is sent
+		s.conn.Remove(now, k.id)
+		if more {
+			s.pool.Return(subflowBytes)
+		}
+		s.changed()
+		return false
+	}
+	k.first = nil
 	s.subs = append(s.subs, k)
 	s.changed()
 	return true

@@ -175,16 +175,6 @@ func (k *subflow) next(b []byte, idle bool) []byte {
 
 // read takes records until the end; a buffer is held only while there is something to read.
 func (k *subflow) read() error {
-	if k.first != nil {
-		k.stream.mu.Lock()
-		err := k.stream.conn.Receive(k.stream.clock(), k.id, k.first)
-		k.first = nil
-		k.stream.changed()
-		k.stream.mu.Unlock()
-		if err != nil {
-			return err
-		}
-	}
 	used, err := k.records(k.rest)
 	if err != nil {
 		return err
