@@ -31,6 +31,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			}
 			continue
 		}
+		patient(conn)
 		go s.begin(ctx, conn, nil)
 	}
 }
