@@ -137,7 +137,7 @@ func (k *subflow) stir() {
 func (k *subflow) still() {
 	k.open.Rest()
 	k.seal.Rest()
-	if k.hello == nil && k.first == nil && len(k.rest) == 0 {
+	if k.hello == nil && k.first == nil && len(k.rest) == 0 && (k.unheard == nil || k.heard.Load()) {
 		k.moving = nil
 	}
 }

@@ -213,3 +213,43 @@ func TestParkedEnd(t *testing.T) {
 	r.server.RemovePeer("home")
 	r.parked(t, 0)
 }
+
+// A server that does not know the secret any more says nothing and goes, maybe only when the subflow waits at rest: the secret
+// is doubted all the same.
+func TestDoubtAtRest(t *testing.T) {
+	b := newBed(t, func(*Stream) {})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		c, err := l.Accept()
+		for end := time.Now().Add(10 * time.Second); err == nil && b.lot.Parked() == 0 && time.Now().Before(end); {
+			<-time.After(10 * time.Millisecond)
+		}
+		if err == nil {
+			_, _ = c.Read(make([]byte, 1000)) // else it is a reset
+			_ = c.Close()
+		}
+	}()
+	s, err := b.client.Open([]Way{{Name: "one", Direct: true, Dial: func(ctx context.Context) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "tcp", l.Addr().String())
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Abort()
+	if _, err := s.Write([]byte{1}); err != nil {
+		t.Fatal(err)
+	}
+	<-over
+	settle(t, func() bool {
+		b.client.mu.Lock()
+		defer b.client.mu.Unlock()
+		return b.client.doubt
+	})
+}
