@@ -32,7 +32,7 @@ stage() {
 
 # tests LABEL ARGUMENTS...: go test with the result tallied.
 tests() {
-	go test -json -count=1 -shuffle=on -timeout "${LIMIT:-120s}" "$@" 2>&1 | build/tools/tally -count "$COUNT" -skips hack/skips.txt
+	go test -json -count=1 -shuffle=on -timeout "${LIMIT:-400s}" "$@" 2>&1 | build/tools/tally -count "$COUNT" -skips hack/skips.txt
 }
 
 # Rooms without goroutines: the race detector can find nothing there.

