@@ -16,7 +16,7 @@ var (
 	simple = flag.Bool("simple", false, "connections that know their link's rate, not bbr")
 	seed   = flag.Uint64("seed", 5, "of the profiles' chance")
 	runs   = flag.Int("runs", 1, "of each profile, with other chance; the means count, as jitter makes of bbr's rate a matter of luck")
-	hasty  = flag.Bool("hasty", false, "the other end's kernel acknowledges every packet at once")
+	late   = flag.Bool("late", false, "the other end's kernel acknowledges late what comes alone")
 	narrow = flag.Bool("narrow", false, "sockets as the kernel has them by itself, with a tail by the acknowledged rate")
 )
 

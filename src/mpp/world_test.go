@@ -208,7 +208,7 @@ func (w *world) addLink(p pipeParams) *link {
 	if k := l.dir[0].kernel; k != nil {
 		w.sides[0].conn.Hint(w.now, l.id, k.least)
 		l.dir[1].kernel.least = k.least
-		if !*hasty {
+		if *late {
 			k.patient, k.hasty, k.back = true, 1, l.dir[1].kernel
 			l.dir[1].kernel.patient, l.dir[1].kernel.back = true, k
 		}

@@ -234,7 +234,6 @@ func (c *Client) connect(s *Stream, w Way) *subflow {
 		return nil
 	}
 	took := time.Since(begin)
-	patient(conn)
 	hello, seal, open, err := c.introduce(ctx, conn)
 	id := s.ids.Add(1)
 	if err != nil || id > math.MaxUint16 {

@@ -26,9 +26,6 @@ const (
 	lingerTime = 5 * time.Second
 	// orphanTime is how long a stream lives without any subflow.
 	orphanTime = time.Minute
-	// helloAfter is how long a subflow that is to wait for a stream waits with its hello, so that the server has accepted it
-	// and is patient by then.
-	helloAfter = 20 * time.Millisecond
 	// dialTime bounds the setting up of a subflow, its relays included.
 	dialTime = 15 * time.Second
 	// firstPatience is how long a goroutine waits for more on a subflow that was idle before it is parked; every time that

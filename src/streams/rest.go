@@ -163,7 +163,6 @@ func (k *subflow) settle() bool {
 	defer s.mu.Unlock()
 	s.wake()
 	k.patience, k.reads = 0, 0
-	patient(k.conn)
 	k.open.Rest()
 	s.conn.Rest()
 	return k.park()

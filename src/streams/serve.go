@@ -31,7 +31,6 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			}
 			continue
 		}
-		patient(conn)
 		go s.begin(ctx, conn, nil)
 	}
 }

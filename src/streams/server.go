@@ -2,10 +2,8 @@ package streams
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -315,15 +313,10 @@ func (in *intake) idle() error {
 	if in.n > in.used {
 		return nil // the first of what follows came along
 	}
+	_ = in.conn.SetDeadline(time.Now().Add(warmServer))
 	in.let()
 	small := make([]byte, 512)
-	_ = in.conn.SetDeadline(time.Now().Add(firstPatience))
 	n, err := readAtLeast(in.conn, small, 0, 1)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		patient(in.conn)
-		_ = in.conn.SetDeadline(time.Now().Add(warmServer))
-		n, err = readAtLeast(in.conn, small, 0, 1)
-	}
 	if err != nil {
 		return err
 	}

@@ -131,12 +131,10 @@ func (c *Client) greet(w Way) (warmed, error) {
 	if err != nil {
 		return warmed{}, err
 	}
-	patient(conn)
 	k := warmed{conn: conn, at: time.Now()}
 	if w.Direct {
 		k.rtt = time.Since(begin)
 	}
-	time.Sleep(helloAfter)
 	secret, ticket, ok := c.next()
 	if !ok {
 		_ = conn.Close()
