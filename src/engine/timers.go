@@ -117,8 +117,8 @@ func view(eligible []*path.Path, s *sched.Scheduler) (v outlook) {
 		if !p.Usable() {
 			continue
 		}
-		rtt := max(p.Sent.RTT.Min(), p.Sent.Busy()) + p.Sent.Reordered()
-		rtt = max(rtt, p.Sent.Flight())
+		// What there is, others' queue in it: who is dropped from by less gives way to them.
+		rtt := max(max(p.Sent.RTT.Min(), p.Sent.Busy())+p.Sent.Reordered(), p.Sent.Flight())
 		if p.Competing() { // its trials hold packets back for two round trips
 			rtt = max(rtt, 2*p.Sent.Flight())
 		}
